@@ -170,7 +170,11 @@ static int describe_model(struct info *info, const char *path)
     if (det_model_recalibrated_images(model) > 0)
         console_print("  batch norm statistics taken anew over %lld pictures\n",
                       (long long)det_model_recalibrated_images(model));
-    if (quantisation.is_quantised)
+    if (det_model_is_trained_in_8_bits(model))
+        console_print("  trained in 8 bits\n");
+    if (quantisation.is_quantised && quantisation.observer == DET_OBSERVER_TRAINED)
+        console_print("  int8: all %d convolutions, as they were trained\n", quantisation.layers);
+    else if (quantisation.is_quantised)
         console_print("  int8: %d of %d convolutions, ranges by %s over %lld pictures\n",
                       quantisation.layers - quantisation.float_layers, quantisation.layers,
                       det_quantisation_observer_name(quantisation.observer),

@@ -22,6 +22,7 @@ struct kernel {
     float *dout;                                    /* convolutions of training, as all below */
     float *bn_in, *norm_out;                        /* [3][in_c], [5][out_c] */
     double *sums;                                   /* [2][in_c] */
+    uint8_t *passes;                                /* bits of training in 8 bits */
 };
 
 static void conv_forward(void *argument)
@@ -114,6 +115,24 @@ static void add_forward(void *argument)
     struct kernel *k = argument;
     k->ops->add_forward(&k->x, k->rows * k->channels, k->in, k->gradient, k->out);
 }
+/* Training in 8 bits: of each tensor its range, its values, then its gradient. */
+static void value_range(void *argument)
+{
+    struct kernel *k = argument;
+    float range[2];
+    k->ops->value_range(&k->x, k->rows * k->channels, k->in, range);
+}
+static void fake_quant_forward(void *argument)
+{
+    struct kernel *k = argument;
+    const struct det_fake_quant q = {.01f, 100, -128, 127, -1.28f, 1.27f};
+    k->ops->fake_quant_forward(&k->x, k->rows * k->channels, &q, k->in, k->passes);
+}
+static void fake_quant_backward(void *argument)
+{
+    struct kernel *k = argument;
+    k->ops->fake_quant_backward(&k->x, k->rows * k->channels, k->passes, k->gradient);
+}
 static void upsample_add(void *argument)
 {
     struct kernel *k = argument;
@@ -156,6 +175,9 @@ static const struct pass {
     {DET_OP_ADD, "bn_add", IN_TRAINING, bn_add, 2, 1, 0},
     {DET_OP_ADD, "accumulate", IN_TRAINING, accumulate, 2, 1, 0},
     {DET_OP_ADD, "add_forward", IN_BOTH, add_forward, 2, 1, 0},
+    {DET_OP_ADD, "value_range", IN_TRAINING, value_range, 1, 0, 0},
+    {DET_OP_ADD, "fake_quant_forward", IN_TRAINING, fake_quant_forward, 1, 1, 0},
+    {DET_OP_ADD, "fake_quant_backward", IN_TRAINING, fake_quant_backward, 1, 1, 0},
     {DET_OP_UPSAMPLE_ADD, "upsample_add", IN_BOTH, upsample_add, 1, 2, 0},
     {DET_OP_UPSAMPLE_ADD, "upsample_backward", IN_TRAINING, upsample_backward, 1, 1, 0},
 };
@@ -213,6 +235,10 @@ static void open_kernel(struct kernel *k, const struct bench_shape *s, const str
         const size_t sums = ops->bn_sums_workspace(k->rows, s->out_c);
         const size_t bias = ops->bias_workspace(k->rows, s->out_c);
         k->x.workspace_bytes = sums > bias ? sums : bias;
+        const size_t range = ops->value_range_workspace(k->rows * s->out_c);
+        if (k->x.workspace_bytes < range)
+            k->x.workspace_bytes = range;
+        k->passes = bench_bytes((size_t)det_fake_quant_bytes(k->rows * s->out_c));
         k->norm_out = bench_floats(5 * (size_t)s->out_c);
         k->sums = bench_bytes(2 * (size_t)s->out_c * sizeof *k->sums);
     }
@@ -237,6 +263,7 @@ static void close_kernel(struct kernel *k)
     free(k->bn_in);
     free(k->norm_out);
     free(k->sums);
+    free(k->passes);
 }
 
 enum { PASSES = sizeof passes / sizeof *passes };

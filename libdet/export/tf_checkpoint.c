@@ -223,8 +223,9 @@ static det_status describe(struct det_env *env, const det_model *model, const st
         DET_TRY_RETURN(
             det_text_printf(env, signature, "%s%s", s == 0 ? ", optimizer slots " : " and ",
                             det_optimizer_slot_name(state->settings.rule, s, state->average_slot)));
-    return det_text_printf(env, signature, "%s\n",
-                           state != NULL ? "" : ", no optimizer: momentum begins at 0");
+    return det_text_printf(
+        env, signature, "%s%s\n", state != NULL ? "" : ", no optimizer: momentum begins at 0",
+        det_model_has_ranges(model) ? ", without the ranges of training in 8 bits" : "");
 }
 
 static det_status write_tf_checkpoint(struct det_env *env, const struct det_export_job *job,

@@ -534,6 +534,12 @@ struct det_input_reader_config {
 
 /* ---- all ---- */
 
+/* graph_rewriter.quantization: training with 8 bits' rounding in it. */
+struct det_quantization_config {
+    int32_t delay; /* steps before it begins */
+    int32_t weight_bits, activation_bits;
+};
+
 struct det_pipeline_config {
     char *path;      /* as opened, or the name given to _parse */
     char *directory; /* folder of path */
@@ -545,6 +551,8 @@ struct det_pipeline_config {
     bool has_train_config;
     struct det_input_reader_config train_input_reader;
     bool has_train_input_reader;
+    struct det_quantization_config quantization;
+    bool has_graph_rewriter;
     struct det_eval_config eval;
     size_t eval_input_reader_count;
     const struct det_input_reader_config *eval_input_readers;

@@ -436,6 +436,25 @@ static const struct det_schema_field model[] = {
 static const struct det_schema_message model_message = DET_TABLE("DetectionModel", model);
 #undef BASE
 
+/* ---- graph_rewriter.proto ---- */
+
+/* Ranges are of the values' type: what cannot be done is told when a training is built. */
+#define BASE struct det_quantization_config
+static const struct det_schema_field quantization[] = {
+    DET_INT(delay, 500000, 0, INT32_MAX),
+    DET_INT(weight_bits, 8, 0, 0),
+    DET_INT(activation_bits, 8, 0, 0),
+    DET_HARMLESS(symmetric, BOOL, "weights are symmetric with and without it"),
+};
+static const struct det_schema_message quantization_message =
+    DET_TABLE("Quantization", quantization);
+static const struct det_schema_field graph_rewriter[] = {
+    {DET_FIELD(quantization, MESSAGE), .message = &quantization_message},
+};
+static const struct det_schema_message graph_rewriter_message =
+    DET_TABLE("GraphRewriter", graph_rewriter);
+#undef BASE
+
 /* ---- pipeline.proto ---- */
 
 #define BASE struct det_pipeline_config
@@ -449,8 +468,8 @@ static const struct det_schema_field pipeline[] = {
      .message = &det_schema_eval},
     {DET_FIELD(eval_input_reader, MESSAGE), DET_AT(eval_input_reader_count), .repeated = true,
      .stage = DET_STAGE_EVALUATION, .message = &det_schema_input_reader},
-    DET_TOLD(graph_rewriter, MESSAGE, 0,
-             "quantised training is not done, nor does the API's TF2 loop do it"),
+    {DET_FIELD(graph_rewriter, MESSAGE), DET_AT(quantization), DET_MARK_BOOL(has_graph_rewriter),
+     .message = &graph_rewriter_message},
 };
 const struct det_schema_message det_schema_pipeline =
     DET_TABLE("TrainEvalPipelineConfig", pipeline);

@@ -206,6 +206,25 @@ void det_loss_settings_from_config(const struct det_pipeline_config *config,
         loss->hard_examples = hard_examples_from(&from->hard_example_miner);
 }
 
+/* builders/graph_rewriter_builder.py: 8 bits and nothing else. The message is enough, its fields
+ * have defaults. */
+static det_status quantisation_from(struct det_env *env, const struct det_pipeline_config *config,
+                                    struct det_learner_settings *settings)
+{
+    const struct det_quantization_config *from = &config->quantization;
+    settings->quantise = config->has_graph_rewriter;
+    settings->quantise_delay = from->delay;
+    if (!settings->quantise || (from->weight_bits == 8 && from->activation_bits == 8))
+        return DET_OK;
+    const bool weights = from->weight_bits != 8;
+    return det_pipeline_config_fail(env, DET_STATUS_UNSUPPORTED, config,
+                                    weights ? "graph_rewriter.quantization.weight_bits"
+                                            : "graph_rewriter.quantization.activation_bits",
+                                    "%s: %d is not supported, only 8 is",
+                                    weights ? "weight_bits" : "activation_bits",
+                                    weights ? from->weight_bits : from->activation_bits);
+}
+
 det_status det_learner_settings_from_config(struct det_env *env,
                                             const struct det_pipeline_config *config,
                                             struct det_learner_settings *settings)
@@ -242,7 +261,7 @@ det_status det_learner_settings_from_config(struct det_env *env,
                                         "train_config.optimizer", "no optimizer is given");
     }
     det_loss_settings_from_config(config, &settings->targets, &settings->loss);
-    return DET_OK;
+    return quantisation_from(env, config, settings);
 }
 
 det_status det_schedule_from_config(struct det_env *env, const struct det_pipeline_config *config,

@@ -586,6 +586,13 @@ int32_t det_graph_find_param(const struct det_graph *graph, const char *key)
 
 /* --- values --- */
 
+enum { FOLDED_AT_ONCE = 64 }; /* channels */
+
+static int32_t at_most(int32_t value, int32_t high)
+{
+    return value > high ? high : value;
+}
+
 static void fold_one(const struct det_graph *training, const float *params,
                      const struct det_op *conv, const struct det_op *norm,
                      const struct det_graph *folded, const struct det_op *to, float *out)
@@ -601,14 +608,16 @@ static void fold_one(const struct det_graph *training, const float *params,
     float *folded_w = out + kernel->offset;
     float *folded_b = out + folded->params[to->bias].offset;
     /* The output channel runs fastest in both layouts: HWIO, and HWC1 read as HWC. */
-    for (size_t i = 0; i < kernel->count; i++) {
-        const size_t c = i % (size_t)channels;
-        const double scale = (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
-        folded_w[i] = (float)((double)w[i] * scale);
-    }
-    for (int32_t c = 0; c < channels; c++) {
-        const double scale = (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
-        folded_b[c] = (float)((double)beta[c] - (double)mean[c] * scale);
+    for (int32_t first = 0; first < channels; first += FOLDED_AT_ONCE) {
+        const int32_t end = at_most(first + FOLDED_AT_ONCE, channels);
+        double scale[FOLDED_AT_ONCE];
+        for (int32_t c = first; c < end; c++)
+            scale[c - first] = (double)gamma[c] / sqrt((double)variance[c] + (double)norm->epsilon);
+        for (size_t row = 0; row < kernel->count; row += (size_t)channels)
+            for (int32_t c = first; c < end; c++)
+                folded_w[row + (size_t)c] = (float)((double)w[row + (size_t)c] * scale[c - first]);
+        for (int32_t c = first; c < end; c++)
+            folded_b[c] = (float)((double)beta[c] - (double)mean[c] * scale[c - first]);
     }
 }
 

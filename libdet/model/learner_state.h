@@ -4,6 +4,7 @@
 #ifndef DET_MODEL_LEARNER_STATE_H
 #define DET_MODEL_LEARNER_STATE_H
 
+#include "model/act_ranges.h"
 #include "model/losses.h"
 #include "model/net.h"
 #include "model/optimizer.h"
@@ -33,6 +34,10 @@ struct det_learner_settings {
      * the API: each batch is normalised on its own, batch norms see one batch at a time and keep
      * their moving statistics after each */
     int32_t accumulate;
+    /* graph_rewriter: after so many updates the network is trained with the rounding of 8 bits in
+     * it (model/fold.h) */
+    bool quantise;
+    int64_t quantise_delay;
 };
 
 /* Zoo defaults: batch 8, momentum .9. */
@@ -58,13 +63,21 @@ struct det_learner {
     /* optimizer state: velocity; mean square and moment; first and second moment; then averages */
     float *slots[DET_MOST_SLOTS];
     int32_t slot_count;
-    int32_t average_slot; /* -1: none are kept */
-    int32_t batches_done; /* of the update under way */
-    bool *trainable;      /* [graph.param_count], to be cleared for frozen variables */
-    int64_t updates;      /* steps done: Adam and RMSProp count them */
+    int32_t average_slot;         /* -1: none are kept */
+    int32_t batches_done;         /* of the update under way */
+    bool *trainable;              /* [graph.param_count], to be cleared for frozen variables */
+    int64_t updates;              /* steps done: Adam and RMSProp count them */
+    struct det_act_ranges ranges; /* with settings.quantise */
 };
 
-/* How the network runs in a step. */
+/* Whether the next step has the rounding of 8 bits in it. What has begun does not end. */
+static inline bool det_learner_rounds(const struct det_learner *learner)
+{
+    return learner->settings.quantise &&
+           (learner->ranges.updates > 0 || learner->updates >= learner->settings.quantise_delay);
+}
+
+/* How the network runs in a step without that. */
 static inline enum det_net_mode det_learner_mode(const struct det_learner *learner)
 {
     return learner->spec.freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN;

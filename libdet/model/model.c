@@ -70,6 +70,7 @@ void det_model_destroy(det_model **out)
     det_free(&env, &model->owned);
     det_free(&env, &model->recalibrated);
     det_quantised_destroy(&env, &model->quantised);
+    det_act_ranges_free(&env, &model->ranges);
     det_optimizer_state_destroy(&env, &model->optimizer);
     det_weights_close(&env, &model->file);
     det_free(&env, out);

@@ -4,6 +4,7 @@
 
 #include "det/model.h"
 #include "formats/label_map.h"
+#include "model/act_ranges.h"
 #include "model/graph.h"
 #include "support/json.h"
 
@@ -33,6 +34,7 @@ struct det_model {
      * for, and its biases */
     struct det_quantised *quantised;
     struct det_optimizer_state *optimizer; /* NULL; of a training form: what goes on with it */
+    struct det_act_ranges ranges; /* of a training form that was trained in 8 bits; else nothing */
 };
 
 /* An empty model of this spec with its own parameter block (zeros) and names copied from `names`
@@ -47,6 +49,15 @@ det_status det_model_prepare(struct det_env *env, const struct det_model_spec *s
 /* The model's names as det_model_create takes them: [class_count], NULL for an id without a class.
  * The caller frees the list, the strings are the model's. */
 det_status det_model_names(struct det_env *env, const struct det_model *model, const char ***names);
+
+/* Whether it was trained in 8 bits, and so knows its ranges. */
+static inline bool det_model_has_ranges(const struct det_model *model)
+{
+    return model->ranges.updates > 0;
+}
+/* Those of `file`, if it has any, of a training form. */
+det_status det_model_take_ranges(struct det_env *env, const struct det_weights *file,
+                                 struct det_model *model);
 
 /* What an export folds and an evaluation of the exported form runs. */
 static inline const float *det_model_export_params(const struct det_model *model)

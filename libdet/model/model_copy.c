@@ -79,6 +79,8 @@ det_status det_model_copy(det_context *context, const det_model *model,
         memcpy((*copy)->recalibrated, model->recalibrated,
                model->graph.param_floats * sizeof *model->recalibrated);
     }
+    if (det_model_has_ranges(model))
+        DET_TRY(det_act_ranges_copy(env, &model->ranges, &(*copy)->ranges));
 fail:
     if (status != DET_OK)
         det_model_destroy(copy);

@@ -8,7 +8,8 @@
  * "classes" are by id, 1 first; "" is an id that the label map has no item for.
  * "preprocessing" says in words what "spec" already fixes, for readers that are not libdet.
  * "recalibration" is there when batch norm statistics were taken anew (model/recalibrated.c).
- * "quantisation" is in the file of a network in 8 bits (model/quantised_file.h).
+ * "quantisation" is in the file of a network in 8 bits (model/quantised_file.h); the ranges of a
+ * training in 8 bits are tensors (model/act_ranges.h).
  * "training" is only in checkpoints (train/checkpoint.c). Tensors are the graph's parameters by key
  * in the graph's order: in an inference file each then lies as far from the first as in the
  * parameter block, and the file as it was read serves as the block. */
@@ -299,6 +300,15 @@ static det_status take_params(struct det_env *env, struct det_model *model,
     return check_all_finite(env, det_weights_path(*file), graph, model->params);
 }
 
+det_status det_model_take_ranges(struct det_env *env, const struct det_weights *file,
+                                 struct det_model *model)
+{
+    if (!det_act_ranges_are_in(file))
+        return DET_OK;
+    DET_TRY_RETURN(det_act_ranges_create(env, &model->spec, &model->ranges));
+    return det_act_ranges_read(env, file, &model->ranges);
+}
+
 /* --- files --- */
 
 /* *file is the model's afterwards where that spares a copy of the weights: then it is NULL. */
@@ -317,8 +327,10 @@ static det_status make_model(struct det_env *env, struct det_weights **file, det
         DET_TRY(det_quantised_read(env, *file, &(*out)->graph, &(*out)->quantised));
     }
     DET_TRY(take_params(env, *out, file));
-    if (!meta.folded)
+    if (!meta.folded) {
         DET_TRY(det_model_take_recalibrated(env, *file, &meta, false, *out));
+        DET_TRY(det_model_take_ranges(env, *file, *out));
+    }
 fail:
     det_model_meta_free(env, &meta);
     if (status != DET_OK)
@@ -383,6 +395,8 @@ static det_status write_model(struct det_env *env, const struct det_model *model
     }
     if (!half && model->recalibrated != NULL)
         DET_TRY(det_recalibrated_add(env, writer, &model->graph, model->recalibrated));
+    if (!half && det_model_has_ranges(model))
+        DET_TRY(det_act_ranges_add(env, writer, &model->ranges));
     if (model->quantised != NULL)
         DET_TRY(det_quantised_add(env, writer, &model->graph, model->quantised, &tables));
     DET_TRY(det_weights_writer_finish(env, &writer));

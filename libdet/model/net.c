@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/net_bns.h"
+#include "model/net_rounding.h"
 #include "support/mem.h"
 
 struct det_net {
@@ -18,15 +19,22 @@ struct det_net {
     float **gradients; /* per tensor, NULL where none is kept */
     struct det_net_plan plan;
     struct det_net_bns bns;
+    struct det_net_rounding rounding;
     det_net_watch_fn watch; /* NULL: nobody */
     void *watch_user;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
 /* The most that an operation needs. */
 static size_t workspace_bytes(const struct det_graph *graph, const struct det_ops *ops, int threads,
-                              int32_t batch)
+                              int32_t batch, enum det_net_mode mode)
 {
+    const bool trained = mode == DET_NET_TRAIN_FOLDED;
     size_t most = 0;
     for (int32_t i = 0; i < graph->op_count; i++) {
         const struct det_op *op = &graph->ops[i];
@@ -34,20 +42,20 @@ static size_t workspace_bytes(const struct det_graph *graph, const struct det_op
         if (det_op_is_convolution(op)) {
             const struct det_conv_shape s = det_net_conv_shape(graph, op, batch);
             const bool depthwise = op->kind == DET_OP_DWCONV;
-            need = graph->folded
-                       ? (depthwise ? ops->dwconv_workspace : ops->conv_workspace)(&s, threads)
-                       : ops->bn_conv_workspace(&s, depthwise, threads);
+            if (graph->folded)
+                need = (depthwise ? ops->dwconv_workspace : ops->conv_workspace)(&s, threads);
+            if (!graph->folded || trained)
+                need = larger(need, ops->bn_conv_workspace(&s, depthwise, threads));
         }
         const int64_t rows = det_net_rows(graph, op->out, batch);
         const int32_t channels = graph->tensors[op->out].channels;
         if (op->kind == DET_OP_BATCH_NORM)
             need = ops->bn_sums_workspace(rows, channels);
-        if (need > most)
-            most = need;
+        most = larger(most, need);
         if (op->bias >= 0)
-            need = ops->bias_workspace(rows, channels);
-        if (need > most)
-            most = need;
+            most = larger(most, ops->bias_workspace(rows, channels));
+        if (trained)
+            most = larger(most, ops->value_range_workspace(rows * channels));
     }
     return most;
 }
@@ -84,8 +92,8 @@ det_status det_net_memory_bytes(struct det_env *env, const struct det_graph *gra
     *bytes = 0;
     DET_TRY_RETURN(det_net_bns_create(env, graph, mode, &bns));
     DET_TRY(make_plan(env, graph, &bns, batch, mode, &plan));
-    *bytes = plan.arena_bytes + workspace_bytes(graph, ops, threads, batch) +
-             det_net_bns_bytes(graph) +
+    *bytes = plan.arena_bytes + workspace_bytes(graph, ops, threads, batch, mode) +
+             det_net_bns_bytes(graph) + det_net_rounding_bytes(graph, batch, mode) +
              sizeof(float) * output_floats(graph, batch) * (det_net_is_training(mode) ? 2 : 1);
     det_net_plan_free(env, &plan);
 fail:
@@ -136,8 +144,9 @@ det_status det_net_create(struct det_env *env, const struct det_graph *graph,
     DET_TRY(det_net_bns_create(env, graph, mode, &net->bns));
     DET_TRY(make_plan(env, graph, &net->bns, batch, mode, &net->plan));
     net->exec.pool = pool;
-    net->exec.workspace_bytes = workspace_bytes(graph, ops, det_pool_threads(pool), batch);
+    net->exec.workspace_bytes = workspace_bytes(graph, ops, det_pool_threads(pool), batch, mode);
     DET_TRY(allocate(env, net));
+    DET_TRY(det_net_rounding_create(env, graph, batch, mode, &net->rounding));
     *out = net;
     return DET_OK;
 fail:
@@ -156,6 +165,7 @@ void det_net_destroy(struct det_env *env, struct det_net **pointer)
     det_free(env, &net->values);
     det_free(env, &net->gradients);
     det_net_bns_free(env, &net->bns);
+    det_net_rounding_free(env, &net->rounding);
     det_free(env, &net->encodings);
     det_free(env, &net->logits);
     det_free(env, &net->encoding_gradients);
@@ -300,15 +310,39 @@ void det_net_watch(struct det_net *net, det_net_watch_fn watch, void *user)
     net->watch_user = user;
 }
 
+void det_net_round(struct det_net *net, const struct det_act_ranges *ranges)
+{
+    net->rounding.ranges = ranges;
+}
+
+void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ranges)
+{
+    const struct det_net_rounding *r = &net->rounding;
+    if (r->ranges == NULL)
+        return;
+    memcpy(ranges->low, r->low, (size_t)ranges->count * sizeof *ranges->low);
+    memcpy(ranges->high, r->high, (size_t)ranges->count * sizeof *ranges->high);
+    ranges->updates++;
+}
+
 void det_net_forward(struct det_net *net, const float *params)
 {
     const struct det_graph *g = net->graph;
+    const bool trained = net->mode == DET_NET_TRAIN_FOLDED;
+    if (trained)
+        det_net_rounding_input(&net->rounding, net->values[0],
+                               det_net_rows(g, 0, net->batch) * g->tensors[0].channels);
     for (int32_t i = 0; i < g->op_count; i++) {
         forward_op(net, params, i);
+        if (trained)
+            det_net_rounding_made(&net->rounding, g, net->ops, &net->exec, i, net->batch,
+                                  net->values[g->ops[i].out]);
         if (net->watch != NULL)
             net->watch(net->watch_user, i, net->values[g->ops[i].out],
                        det_net_rows(g, g->ops[i].out, net->batch));
     }
+    if (trained)
+        det_net_rounding_outputs(&net->rounding, g, net->ops, &net->exec, net->batch, net->values);
     copy_levels(net, net->values, g->box_outputs, 4, net->encodings, GATHER);
     copy_levels(net, net->values, g->class_outputs, g->class_slots, net->logits, GATHER);
 }
@@ -385,6 +419,10 @@ static void backward_op(struct det_net *net, const float *params, float *gradien
     const struct det_exec *x = &net->exec;
     const float *dout = net->gradients[op->out];
     const int64_t count = det_net_rows(g, op->out, net->batch) * g->tensors[op->out].channels;
+    if (net->mode == DET_NET_TRAIN_FOLDED)
+        net->ops->fake_quant_backward(x, count,
+                                      net->rounding.passes + net->rounding.offsets[op->out],
+                                      net->gradients[op->out]);
     switch (op->kind) {
     case DET_OP_CONV:
     case DET_OP_DWCONV:

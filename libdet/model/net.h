@@ -7,6 +7,7 @@
 #ifndef DET_MODEL_NET_H
 #define DET_MODEL_NET_H
 
+#include "model/act_ranges.h"
 #include "model/net_plan.h"
 
 struct det_net;
@@ -41,6 +42,15 @@ void det_net_forward(struct det_net *net, const float *params);
  * [rows][channels] of its output tensor, which it may change; NULL: nobody. */
 typedef void (*det_net_watch_fn)(void *user, int32_t op, float *made, int64_t rows);
 void det_net_watch(struct det_net *net, det_net_watch_fn watch, void *user);
+
+/* Of a network in TRAIN_FOLDED mode: every later forward rounds its input and what it makes as 8
+ * bits will, by `ranges` with the present batch in them, which it does not change; backward lets
+ * gradients pass inside a range and not outside. `ranges` must outlive the network; NULL, as it
+ * begins: nothing is rounded. */
+void det_net_round(struct det_net *net, const struct det_act_ranges *ranges);
+/* Takes the last forward's batch into the ranges, which are those of det_net_round(); nothing
+ * without them. */
+void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ranges);
 
 /* Results of forward: box encodings [N, A, 4] and class logits [N, A, K + 1]; levels in rising
  * order. */

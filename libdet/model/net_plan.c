@@ -234,7 +234,9 @@ det_status det_net_plan_create(struct det_env *env, const struct det_graph *grap
     if (settings->batch < 1 || settings->batch > 65536)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "batch size: got %d, expected 1 to 65536",
                         settings->batch);
-    if (settings->mode != DET_NET_INFER && graph->folded)
+    if (settings->mode == DET_NET_TRAIN_FOLDED && !graph->folded)
+        return det_fail(env, DET_STATUS_INTERNAL, "a folded network is trained, this one is not");
+    if (settings->mode != DET_NET_INFER && settings->mode != DET_NET_TRAIN_FOLDED && graph->folded)
         return det_fail(
             env, DET_STATUS_INVALID_ARGUMENT,
             "a model exported for inference cannot be trained: start from a checkpoint");

@@ -17,6 +17,9 @@ enum det_net_mode {
     DET_NET_TRAIN, /* training form; batch norms use the batch's statistics */
     /* training form; batch norms use the moving statistics (freeze_batchnorm) */
     DET_NET_TRAIN_FROZEN,
+    /* folded form; batch norms are part of the convolutions, what is made may be rounded as 8 bits
+     * will have it (det_net_round()) */
+    DET_NET_TRAIN_FOLDED,
     /* forward only, training form; batch norms use the batch's statistics, which are what is
      * wanted */
     DET_NET_MEASURE,
@@ -53,8 +56,8 @@ struct det_net_plan {
 };
 #define DET_NO_GRADIENT SIZE_MAX
 
-/* INVALID_ARGUMENT for a batch size that cannot be, or a folded graph in another mode than
- * INFER. */
+/* INVALID_ARGUMENT for a batch size that cannot be, or a folded graph in another mode than INFER
+ * and TRAIN_FOLDED; INTERNAL for the other form in that one. */
 det_status det_net_plan_create(struct det_env *env, const struct det_graph *graph,
                                const struct det_net_plan_settings *settings,
                                struct det_net_plan *plan);
@@ -62,7 +65,7 @@ void det_net_plan_free(struct det_env *env, struct det_net_plan *plan);
 
 static inline bool det_net_is_training(enum det_net_mode mode)
 {
-    return mode == DET_NET_TRAIN || mode == DET_NET_TRAIN_FROZEN;
+    return mode == DET_NET_TRAIN || mode == DET_NET_TRAIN_FROZEN || mode == DET_NET_TRAIN_FOLDED;
 }
 
 /* Whether batch norm `op` takes the batch's own statistics. */

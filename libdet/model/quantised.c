@@ -60,6 +60,38 @@ struct det_q8_tensor det_q8_input_tensor(void)
     return (struct det_q8_tensor){(float)(2.0 / 255), 0};
 }
 
+/* A bias must fit the sums of each operation that reads the weights: their step is not smaller than
+ * this allows. */
+static void widen(const struct det_graph *graph, const struct det_op *op,
+                  const struct det_q8_tensor *tensors, const float *params, float *limits)
+{
+    const struct det_param *bias = &graph->params[op->bias];
+    const double step = (double)tensors[op->in].scale * (0.25 * DET_Q8_MOST_BIAS);
+    for (size_t c = 0; c < bias->count && step > 0; c++) {
+        const double value = (double)params[bias->offset + c];
+        limits[c] = fmaxf(limits[c], (float)(fabs(value) * 127 / step));
+    }
+}
+
+void det_q8_weight_limits(const struct det_graph *graph, const struct det_q8_tensor *tensors,
+                          const bool *eight_bits, const float *params, int32_t weight,
+                          float *limits)
+{
+    const struct det_param *param = &graph->params[weight];
+    const size_t channels = (size_t)det_param_channels(param);
+    const float *values = params + param->offset;
+    for (size_t c = 0; c < channels; c++)
+        limits[c] = 0;
+    for (size_t row = 0; row < param->count; row += channels)
+        for (size_t c = 0; c < channels; c++)
+            limits[c] = fmaxf(limits[c], fabsf(values[row + c]));
+    for (int32_t i = 0; i < graph->op_count; i++) {
+        const struct det_op *op = &graph->ops[i];
+        if (op->weight == weight && op->bias >= 0 && (eight_bits == NULL || eight_bits[i]))
+            widen(graph, op, tensors, params, limits);
+    }
+}
+
 det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
                                 int32_t channels, const float *limits, struct det_q8_weights *to)
 {
@@ -71,11 +103,9 @@ det_status det_q8_weights_round(struct det_env *env, const float *values, size_t
     for (int32_t c = 0; c < channels; c++)
         largest = fmaxf(largest, limits[c]);
     for (int32_t c = 0; c < channels; c++)
-        to->scales[c] = limits[c] > 0 ? limits[c] / 127.0f : largest > 0 ? largest / 127.0f : 1.0f;
-    for (size_t i = 0; i < count; i++) {
-        const float steps = roundf(values[i] / to->scales[i % (size_t)channels]);
-        to->values[i] = (int8_t)(steps < -127 ? -127 : steps > 127 ? 127 : steps);
-    }
+        to->scales[c] = det_q8_weight_scale(limits[c] > 0 ? limits[c] : largest);
+    for (size_t i = 0; i < count; i++)
+        to->values[i] = (int8_t)det_q8_weight_of(values[i], to->scales[i % (size_t)channels]);
     return DET_OK;
 }
 

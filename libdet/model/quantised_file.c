@@ -9,7 +9,7 @@
 #define PREFIX       ".QUANTISED/"
 #define SCALE_SUFFIX "/.SCALE"
 
-enum { MOST_OBSERVER = 4 };
+enum { MOST_OBSERVER = 5 };
 
 /* --- writing --- */
 

@@ -57,7 +57,20 @@
     /* dlow (+)= sums of the 2 x 2 blocks of dout [n, out_h, out_w, c] */ \
     OP(set, upsample_backward, _, void, \
         (const struct det_exec *x, int32_t n, int32_t h, int32_t w, int32_t c, int32_t out_h, \
-         int32_t out_w, const float *dout, float *dlow, bool accumulate))
+         int32_t out_w, const float *dout, float *dlow, bool accumulate)) \
+    /* The least and the largest of the values and 0; NaN is passed over. */ \
+    OP(set, value_range, _, void, \
+        (const struct det_exec *x, int64_t count, const float *values, float range[2])) \
+    OP(set, value_range_workspace, _, size_t, (int64_t count)) \
+    /* Each value as 8 bits have it, in place; passes [det_fake_quant_bytes(count)]: bit i % 8 of \
+     * byte i / 8 says whether its gradient passes (ops/fake_quant.h). Bits behind the last value \
+     * are 0. */ \
+    OP(set, fake_quant_forward, fake_quant_backward, void, \
+        (const struct det_exec *x, int64_t count, const struct det_fake_quant *q, \
+         float *values, uint8_t *passes)) \
+    /* The gradient behind it becomes the one before it: 0 where it does not pass. */ \
+    OP(set, fake_quant_backward, _, void, \
+        (const struct det_exec *x, int64_t count, const uint8_t *passes, float *gradient))
 
 /* The convolutions of training, dense and depthwise. */
 #define DET_BF16_OP_LIST(OP, set) \

@@ -18,6 +18,7 @@
 #define DET_OPS_OPS_H
 
 #include "base/pool.h"
+#include "ops/fake_quant.h"
 #include "ops/op_list.h"
 #include "ops/shape.h"
 #include "support/env.h"

@@ -173,6 +173,7 @@ struct det_real_range det_observed_range(const struct det_observed *o,
     case DET_OBSERVER_SQUARES:
         return least_squares(o);
     case DET_OBSERVER_AUTO:
+    case DET_OBSERVER_TRAINED:
     case DET_OBSERVER_MINMAX:
         break;
     }

@@ -170,11 +170,19 @@ static void all_in_8_bits(const struct det_graph *g, bool *eight_bits)
         eight_bits[i] = det_op_is_convolution(&g->ops[i]);
 }
 
+static struct det_ranges_choice choice_of(const struct work *w, int32_t observer,
+                                          const bool *eight_bits)
+{
+    return (struct det_ranges_choice){.observer = (det_quantisation_observer)observer,
+                                      .eight_bits = eight_bits,
+                                      .correct_biases = w->job->settings.correct_biases != 0};
+}
+
 static det_status try_observers(struct work *w, const bool *eight_bits, struct best *best)
 {
     const det_quantisation_settings *s = &w->job->settings;
     for (det_quantisation_observer o = DET_OBSERVER_MINMAX; o <= DET_OBSERVER_SQUARES; o++) {
-        const struct det_ranges_choice choice = {o, eight_bits, s->correct_biases != 0};
+        const struct det_ranges_choice choice = choice_of(w, (int32_t)o, eight_bits);
         if (s->observer == DET_OBSERVER_AUTO || s->observer == o)
             DET_TRY_RETURN(try_way(w, &choice, CLAMP_PAYS, best));
     }
@@ -205,9 +213,7 @@ static det_status try_floats(struct work *w, bool *eight_bits, struct best *best
             free_last(g, eight_bits);
             free_first(g, eight_bits);
         }
-        const struct det_ranges_choice choice = {
-            (det_quantisation_observer)best->quantised->observer, eight_bits,
-            w->job->settings.correct_biases != 0};
+        const struct det_ranges_choice choice = choice_of(w, best->quantised->observer, eight_bits);
         DET_TRY_RETURN(try_way(w, &choice, way == 0 ? 1 / LAST_PAYS : FIRST_PAYS, best));
     }
     return DET_OK;
@@ -229,8 +235,7 @@ static det_status find_layer_errors(struct work *w, bool *eight_bits, struct det
             continue;
         for (int32_t j = 0; j < g->op_count; j++)
             eight_bits[j] = g->ops[j].weight == g->ops[i].weight;
-        const struct det_ranges_choice choice = {(det_quantisation_observer)q->observer, eight_bits,
-                                                 w->job->settings.correct_biases != 0};
+        const struct det_ranges_choice choice = choice_of(w, q->observer, eight_bits);
         DET_TRY(det_ranges_make(w->env, g, w->way.observed, w->way.params, &choice, real, &alone));
         const double error = det_output_error_most(det_measure_run(&w->measure, alone, real));
         det_quantised_destroy(w->env, &alone);

@@ -4,6 +4,7 @@
 #include "base/arguments.h"
 #include "model/inference.h"
 #include "quantise/quantise.h"
+#include "quantise/ranges.h"
 #include "support/mem.h"
 
 void det_quantisation_settings_init(det_quantisation_settings *settings, size_t struct_size)
@@ -26,6 +27,8 @@ const char *det_quantisation_observer_name(det_quantisation_observer observer)
         return "percentile";
     case DET_OBSERVER_SQUARES:
         return "squares";
+    case DET_OBSERVER_TRAINED:
+        return "trained";
     }
     return NULL;
 }
@@ -35,7 +38,18 @@ static det_status check(struct det_env *env, const det_model *model,
 {
     if (model->quantised != NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "the model is in 8 bits already");
-    if (s->record_count == 0 && s->samples == NULL)
+    const bool trained = det_model_has_ranges(model);
+    const bool pictures = s->record_count > 0 || s->samples != NULL;
+    if (trained &&
+        (pictures || (s->observer != DET_OBSERVER_AUTO && s->observer != DET_OBSERVER_TRAINED)))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "the model was trained in 8 bits and has its ranges: neither pictures nor "
+                        "an observer can be given");
+    if (!trained && s->observer == DET_OBSERVER_TRAINED)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "the model has no trained ranges: they come from a training with "
+                        "graph_rewriter in its pipeline.config");
+    if (!trained && !pictures)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "quantisation needs pictures: records or samples");
     if (s->images < 1)
@@ -43,7 +57,7 @@ static det_status check(struct det_env *env, const det_model *model,
                         (long long)s->images);
     if (det_quantisation_observer_name(s->observer) == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "observer: got %d, expected 0 to 4 (det_quantisation_observer)",
+                        "observer: got %d, expected 0 to 5 (det_quantisation_observer)",
                         (int)s->observer);
     if (s->floats != DET_QUANTISATION_FLOATS_AUTO && s->floats != DET_QUANTISATION_FLOATS_NONE)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
@@ -69,10 +83,58 @@ static det_status open_pictures(struct det_env *env, const det_quantisation_sett
                             dataset);
 }
 
+/* From pictures, into a model of the same form. */
+static det_status make_of_pictures(det_context *context, const det_model *model,
+                                   const struct det_inference *inference,
+                                   const det_quantisation_settings *s, det_model *out)
+{
+    struct det_env *env = det_context_env(context);
+    struct det_dataset dataset = {0};
+    det_status status = DET_OK;
+    DET_TRY(open_pictures(env, s, model->spec.num_classes, &dataset));
+    const struct det_quantise_job job = {
+        .spec = &model->spec,
+        .graph = &out->graph,
+        .params = inference->params,
+        .dataset = &dataset,
+        .settings = *s,
+    };
+    DET_TRY(det_quantise(context, &job, out->owned, &out->quantised));
+fail:
+    det_dataset_close(env, &dataset);
+    return status;
+}
+
+/* From what training has learnt. */
+static det_status make_of_ranges(struct det_env *env, const struct det_act_ranges *ranges,
+                                 const float *params, det_model *out)
+{
+    const struct det_graph *g = &out->graph;
+    struct det_real_range *trained = NULL;
+    bool *eight_bits = NULL;
+    det_status status = DET_OK;
+    for (int32_t p = 0; p < g->param_count; p++)
+        DET_TRY(det_params_check_finite(env, "model", &g->params[p], params + g->params[p].offset));
+    DET_TRY(det_alloc(env, &trained, (size_t)g->tensor_count, sizeof *trained, "ranges"));
+    DET_TRY(det_alloc(env, &eight_bits, (size_t)g->op_count, sizeof *eight_bits, "ranges"));
+    for (int32_t t = 0; t < g->tensor_count; t++)
+        trained[t] = (struct det_real_range){(double)ranges->low[t], (double)ranges->high[t]};
+    for (int32_t i = 0; i < g->op_count; i++)
+        eight_bits[i] = det_op_is_convolution(&g->ops[i]);
+    const struct det_ranges_choice choice = {
+        .observer = DET_OBSERVER_TRAINED, .eight_bits = eight_bits, .trained = trained};
+    DET_TRY(det_ranges_make(env, g, NULL, params, &choice, out->owned, &out->quantised));
+    out->quantised->observer = DET_OBSERVER_TRAINED;
+fail:
+    det_free(env, &trained);
+    det_free(env, &eight_bits);
+    return status;
+}
+
 /* The model's names and step, the network of `inference`. */
 static det_status make(det_context *context, const det_model *model,
-                       const struct det_inference *inference, const struct det_dataset *dataset,
-                       const det_quantisation_settings *s, det_model **out)
+                       const struct det_inference *inference, const det_quantisation_settings *s,
+                       det_model **out)
 {
     struct det_env *env = det_context_env(context);
     const char **names = NULL;
@@ -81,14 +143,9 @@ static det_status make(det_context *context, const det_model *model,
     DET_TRY(det_model_create(env, &model->spec, true, names, out));
     (*out)->step = model->step;
     (*out)->recalibrated_images = model->recalibrated_images;
-    const struct det_quantise_job job = {
-        .spec = &model->spec,
-        .graph = &(*out)->graph,
-        .params = inference->params,
-        .dataset = dataset,
-        .settings = *s,
-    };
-    DET_TRY(det_quantise(context, &job, (*out)->owned, &(*out)->quantised));
+    DET_TRY(det_model_has_ranges(model)
+                ? make_of_ranges(env, &model->ranges, inference->params, *out)
+                : make_of_pictures(context, model, inference, s, *out));
 fail:
     det_free(env, &names);
     return status;
@@ -100,7 +157,6 @@ det_status det_model_quantise(det_context *context, const det_model *model,
     struct det_env *env = det_context_env(context);
     det_quantisation_settings s;
     struct det_inference inference = {0};
-    struct det_dataset dataset = {0};
     det_status status = DET_OK;
     if (quantised != NULL)
         *quantised = NULL;
@@ -116,10 +172,8 @@ det_status det_model_quantise(det_context *context, const det_model *model,
                                      s.image_dir_count));
     DET_TRY_RETURN(check(env, model, &s));
     DET_TRY(det_inference_open(env, model, &model->spec, DET_INFERENCE_FOLDED, &inference));
-    DET_TRY(open_pictures(env, &s, model->spec.num_classes, &dataset));
-    DET_TRY(make(context, model, &inference, &dataset, &s, quantised));
+    DET_TRY(make(context, model, &inference, &s, quantised));
 fail:
-    det_dataset_close(env, &dataset);
     det_inference_close(env, &inference);
     if (status != DET_OK)
         det_model_destroy(quantised);
@@ -127,6 +181,11 @@ fail:
 }
 
 /* --- what is known --- */
+
+int det_model_is_trained_in_8_bits(const det_model *model)
+{
+    return model != NULL && det_model_has_ranges(model);
+}
 
 det_status det_model_quantisation(det_context *context, const det_model *model,
                                   det_quantisation_info *info)

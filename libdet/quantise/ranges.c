@@ -30,7 +30,9 @@ static void set_tensor(const struct work *w, int32_t tensor, struct det_real_ran
 
 static struct det_real_range range_of(const struct work *w, int32_t tensor)
 {
-    return det_observed_range(&w->observed[tensor], w->choice->observer);
+    return w->choice->trained != NULL
+               ? w->choice->trained[tensor]
+               : det_observed_range(&w->observed[tensor], w->choice->observer);
 }
 
 /* The levels' outputs of one kind are joined, so they have one scale. */
@@ -78,22 +80,6 @@ static void choose_tensors(const struct work *w)
 
 /* --- weights --- */
 
-/* A bias must fit the sums of each operation that reads the weights: their step is not smaller than
- * this allows. */
-static float least_limit(const struct work *w, const struct det_op *op, int32_t channel)
-{
-    const struct det_graph *g = w->graph;
-    float least = 0;
-    for (int32_t i = 0; i < g->op_count && op->bias >= 0; i++) {
-        const double bias = (double)w->params[g->params[op->bias].offset + (size_t)channel];
-        if (g->ops[i].weight == op->weight && w->q->eight_bits[i])
-            least = fmaxf(least, (float)(fabs(bias) * 127 /
-                                         ((double)w->q->tensors[g->ops[i].in].scale *
-                                          (0.25 * DET_Q8_MOST_BIAS))));
-    }
-    return least;
-}
-
 static det_status round_weights(const struct work *w, const struct det_op *op)
 {
     const struct det_param *param = &w->graph->params[op->weight];
@@ -104,10 +90,7 @@ static det_status round_weights(const struct work *w, const struct det_op *op)
     if (to->values != NULL)
         return DET_OK; /* another level's, the same */
     DET_TRY_RETURN(det_alloc(w->env, &limits, (size_t)channels, sizeof *limits, "weights' ranges"));
-    for (size_t i = 0; i < param->count; i++)
-        limits[i % (size_t)channels] = fmaxf(limits[i % (size_t)channels], fabsf(values[i]));
-    for (int32_t c = 0; c < channels; c++)
-        limits[c] = fmaxf(limits[c], least_limit(w, op, c));
+    det_q8_weight_limits(w->graph, w->q->tensors, w->q->eight_bits, w->params, op->weight, limits);
     const det_status status =
         det_q8_weights_round(w->env, values, param->count, channels, limits, to);
     det_free(w->env, &limits);

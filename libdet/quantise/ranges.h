@@ -9,6 +9,9 @@ struct det_ranges_choice {
     det_quantisation_observer observer; /* not AUTO */
     const bool *eight_bits;             /* per operation: which convolutions are */
     bool correct_biases;
+    /* NULL, or per tensor the ranges that are taken in place of the observer's; then nothing needs
+     * to have been observed unless biases are corrected */
+    const struct det_real_range *trained;
 };
 
 /* Scales and zeros of all tensors, weights rounded. `params`: the float32 network; `real`: the

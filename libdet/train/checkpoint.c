@@ -7,7 +7,8 @@
  *
  * Numbers of 64 bits are strings, as JSON readers keep 53 bits. "evaluation" (train/best.h) is only
  * there when evaluations were made between the steps: the best so far, and how many came since;
- * "average_slot" (a number) when one of the slots holds moving averages of the weights. */
+ * "average_slot" (a number) when one of the slots holds moving averages of the weights. The ranges
+ * of a training in 8 bits are tensors (model/act_ranges.h). */
 #include "train/checkpoint.h"
 
 #include <errno.h>
@@ -122,6 +123,8 @@ det_status det_checkpoint_write(struct det_env *env, const char *path,
     DET_TRY(det_weights_writer_create(env, path, NULL, &writer));
     DET_TRY(det_weights_writer_set_meta(env, writer, json.data));
     DET_TRY(add_tensors(env, writer, learner));
+    if (learner->ranges.updates > 0)
+        DET_TRY(det_act_ranges_add(env, writer, &learner->ranges));
     if (state->recalibrated != NULL)
         DET_TRY(det_recalibrated_add(env, writer, &learner->graph, state->recalibrated));
     for (size_t i = 0; i < extra_count; i++)
@@ -197,6 +200,23 @@ static det_status check_optimizer(struct det_env *env, const char *path, struct 
     return DET_OK;
 }
 
+/* A training that has begun to round goes on so: its batch norms are frozen, its weights are those
+ * of 8 bits. */
+static det_status read_ranges(struct det_env *env, const struct det_weights *file,
+                              struct det_learner *learner)
+{
+    if (!det_act_ranges_are_in(file)) {
+        learner->ranges.updates = 0;
+        return DET_OK;
+    }
+    if (!learner->settings.quantise)
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "%s: is trained in 8 bits, but the config has no graph_rewriter; to train "
+                        "on without it give it as fine_tune_checkpoint",
+                        det_weights_path(file));
+    return det_act_ranges_read(env, file, &learner->ranges);
+}
+
 /* With `copy` false only looks everything up, so that a learner is never half overwritten. */
 static det_status visit_tensors(struct det_env *env, const struct det_weights *file,
                                 struct det_learner *learner, bool copy, bool finite)
@@ -244,6 +264,7 @@ static det_status load(struct det_env *env, const char *path, struct det_learner
     DET_TRY(det_best_from_json(env, path, det_json_get(training, "evaluation"), &read.best));
     read.step = meta.step;
     DET_TRY(visit_tensors(env, file, learner, false, finite));
+    DET_TRY(read_ranges(env, file, learner));
     DET_TRY(visit_tensors(env, file, learner, true, finite));
     learner->updates = (int64_t)(updates & INT64_MAX);
     *state = read;

@@ -63,6 +63,8 @@ det_status det_learner_create_idle(struct det_env *env, const struct det_model_s
                       "trainable flags"));
     for (int32_t p = 0; p < l->graph.param_count; p++)
         l->trainable[p] = l->graph.params[p].trainable;
+    if (settings->quantise)
+        DET_TRY(det_act_ranges_create(env, spec, &l->ranges));
     det_graph_init_params(&l->graph, seed, l->params);
     if (l->average_slot >= 0)
         begin_averages(l);
@@ -112,6 +114,7 @@ void det_learner_destroy(struct det_env *env, struct det_learner **out)
     for (int32_t s = 0; s < DET_MOST_SLOTS; s++)
         det_free(env, &l->slots[s]);
     det_free(env, &l->trainable);
+    det_act_ranges_free(env, &l->ranges);
     det_graph_free(env, &l->graph);
     det_free(env, out);
 }

@@ -2,6 +2,7 @@
 
 #include "devices/backend.h"
 #include "devices/context.h"
+#include "model/fold.h"
 #include "support/memory_limit.h"
 
 #define MB (1024.0 * 1024.0)
@@ -44,10 +45,15 @@ static det_status plan(det_context *context, const struct det_memory_question *q
     memory->activations_bytes = 0;
     if (compute->backend != det_backend_cpu())
         return DET_OK; /* the device says when it has planned */
-    return det_net_memory_bytes(
-        det_context_env(context), graph, compute->ops, det_context_threads(context), batch_size,
-        question->spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN : DET_NET_TRAIN,
-        &memory->activations_bytes);
+    struct det_env *env = det_context_env(context);
+    const int threads = det_context_threads(context);
+    DET_TRY_RETURN(det_net_memory_bytes(env, graph, compute->ops, threads, batch_size,
+                                        question->spec->freeze_batchnorm ? DET_NET_TRAIN_FROZEN
+                                                                         : DET_NET_TRAIN,
+                                        &memory->activations_bytes));
+    return learner->quantise ? det_fold_widen_bytes(env, question->spec, compute->ops, threads,
+                                                    batch_size, &memory->activations_bytes)
+                             : DET_OK;
 }
 
 det_status det_memory_plan(det_context *context, const struct det_memory_question *question,

@@ -59,9 +59,9 @@ fail:
     return status;
 }
 
-/* Statistics that the training took anew, of these weights. */
-static det_status take_recalibrated(struct det_env *env, const struct det_checkpoint_info *from,
-                                    bool averages, struct det_model *model)
+/* Statistics that the training took anew, of these weights, and the ranges of one in 8 bits. */
+static det_status take_learnt(struct det_env *env, const struct det_checkpoint_info *from,
+                              bool averages, struct det_model *model)
 {
     struct det_weights *file = NULL;
     struct det_model_meta meta = {0};
@@ -71,6 +71,7 @@ static det_status take_recalibrated(struct det_env *env, const struct det_checkp
     DET_TRY(det_weights_open(env, from->path, true, &file));
     DET_TRY(det_model_meta_read(env, file, &meta));
     DET_TRY(det_model_take_recalibrated(env, file, &meta, averages, model));
+    DET_TRY(det_model_take_ranges(env, file, model));
 fail:
     det_model_meta_free(env, &meta);
     det_weights_close(env, &file);
@@ -109,7 +110,7 @@ static det_status load(struct det_env *env, const struct det_pipeline_config *co
     if (averages)
         DET_TRY(det_restore_averages(env, from->path, &made->graph, &classes, made->owned));
     made->step = report.step > 0 ? report.step : 0;
-    DET_TRY(take_recalibrated(env, from, averages, made));
+    DET_TRY(take_learnt(env, from, averages, made));
 fail:
     det_label_map_free(env, &map);
     det_model_meta_free(env, &meta);

@@ -269,6 +269,10 @@ det_status det_model_recalibrate(det_context *context, const det_pipeline_config
             env, DET_STATUS_INVALID_ARGUMENT,
             "nothing to recalibrate: the model is exported, its batch norms are part "
             "of its convolutions: recalibrate the checkpoint that it was exported from");
+    if (det_model_has_ranges(model))
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "nothing to recalibrate: the model was trained in 8 bits with the "
+                        "statistics that it has");
     return recalibrate_model(context, config, model, &settings, recalibrated);
 }
 
@@ -278,7 +282,8 @@ det_status det_model_decay_advice(const det_model *model, det_decay_advice *advi
     DET_NEED(NULL, model);
     DET_NEED_REPORT(NULL, det_decay_advice, advice);
     det_decay_advice made = det_decay_advise(&model->graph, model->step);
-    if (model->recalibrated != NULL || model->graph.folded || model->spec.freeze_batchnorm)
+    if (model->recalibrated != NULL || model->graph.folded || model->spec.freeze_batchnorm ||
+        det_model_has_ranges(model))
         made.warn = 0;
     det_fill_report(advice, &made, sizeof made);
     return DET_OK;

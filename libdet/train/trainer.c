@@ -315,6 +315,9 @@ static det_status make_step(struct det_trainer *trainer, det_step_report *report
     if (state->step >= trainer->num_steps)
         return det_fail(env, DET_STATUS_FINISHED, "all %lld steps are done",
                         (long long)trainer->num_steps);
+    const det_status begun = det_trainer_begin_rounding(trainer);
+    if (begun != DET_OK) /* what was stopped is begun by a resumed run */
+        return det_forgive(env, begun, DET_STATUS_CANCELLED);
     const uint64_t begin_ns = det_clock_ns();
     const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
     DET_TRY_RETURN(stage_next(trainer));
@@ -402,18 +405,20 @@ static det_status snapshot(struct det_trainer *trainer, det_model **out)
     if (trainer->use_averages && learner->updates > 0)
         det_learner_averages(learner, (*out)->owned);
     (*out)->step = trainer->state.step;
+    det_status status = DET_OK;
+    if (learner->ranges.updates > 0)
+        DET_TRY(det_act_ranges_copy(trainer->env, &learner->ranges, &(*out)->ranges));
     if (!det_trainer_is_recalibrated(trainer))
         return DET_OK;
     const size_t bytes = learner->graph.param_floats * sizeof(float);
-    const det_status status =
-        det_alloc_raw(trainer->env, &(*out)->recalibrated, bytes, 1, "recalibrated parameters");
-    if (status != DET_OK) {
-        det_model_destroy(out);
-        return status;
-    }
+    DET_TRY(
+        det_alloc_raw(trainer->env, &(*out)->recalibrated, bytes, 1, "recalibrated parameters"));
     memcpy((*out)->recalibrated, trainer->recalibrated, bytes);
     (*out)->recalibrated_images = trainer->recalibrated_count;
     return DET_OK;
+fail:
+    det_model_destroy(out);
+    return status;
 }
 
 det_status det_trainer_snapshot(det_trainer *trainer, det_model **model)

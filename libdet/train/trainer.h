@@ -178,6 +178,16 @@ det_status det_trainer_recalibrate(struct det_trainer *trainer);
 /* They are there, of the present weights. */
 bool det_trainer_is_recalibrated(const struct det_trainer *trainer);
 
+/* --- trainer_rounding.c --- */
+
+/* Told with the config: training in 8 bits that never begins. */
+void det_trainer_advise_rounding(const struct det_trainer *trainer,
+                                 const struct det_pipeline_config *config,
+                                 const struct det_learner_settings *learner);
+/* Before a step: where the next one is the first with 8 bits in it, the batch norms get the
+ * statistics that are frozen then. CANCELLED by the evaluations' progress function. */
+det_status det_trainer_begin_rounding(struct det_trainer *trainer);
+
 /* --- trainer_summary.c --- */
 
 /* After det_trainer_eval_set_up() and when the model folder is there. */

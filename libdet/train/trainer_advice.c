@@ -97,4 +97,8 @@ void det_trainer_advise_start(struct det_trainer *trainer)
             "%zu images are few to learn everything from: set fine_tune_checkpoint to a trained "
             "detector, such as one of TensorFlow's model zoo",
             trainer->dataset.count);
+    if (det_learner_rounds(trainer->learner))
+        det_log(env, DET_LOG_WARNING,
+                "training in 8 bits begins with initial weights, whose batch norms know nothing: "
+                "set a delay (graph_rewriter.quantization), or a fine_tune_checkpoint");
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/arguments.h"
+#include "det/quantisation.h"
 #include "support/clock.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -144,13 +145,38 @@ static int report_progress(void *user, int64_t done, int64_t total)
 static det_status evaluate_as_api(struct det_trainer *trainer, const det_model *model,
                                   det_evaluation_settings settings)
 {
-    if (!trainer->wants_api_evaluation || !det_evaluation_forms_differ(model))
+    if (!trainer->wants_api_evaluation || det_model_is_trained_in_8_bits(model) ||
+        !det_evaluation_forms_differ(model))
         return DET_OK;
     settings.as_exported = 0;
     settings.summaries = trainer->api_summaries;
     settings.pictures = 0;
     return det_evaluation_run(trainer->context, trainer->config, model, &settings,
                               &trainer->api_evaluation);
+}
+
+/* In 8 bits, where it is trained so and the device can. */
+static det_status evaluate(struct det_trainer *trainer, const det_model *model,
+                           const det_evaluation_settings *settings)
+{
+    struct det_env *env = trainer->env;
+    det_model *rounded = NULL;
+    det_status status = DET_STATUS_UNSUPPORTED;
+    if (det_model_is_trained_in_8_bits(model)) {
+        DET_TRY_RETURN(det_model_quantise(trainer->context, model, NULL, &rounded));
+        status = det_evaluation_run(trainer->context, trainer->config, rounded, settings,
+                                    &trainer->evaluation);
+        det_model_destroy(&rounded);
+        if (status == DET_STATUS_UNSUPPORTED) {
+            det_log(env, DET_LOG_INFO, "step %lld: evaluated in float32: %s",
+                    (long long)trainer->state.step, env->error);
+            det_forget_error(env);
+        }
+    }
+    return status == DET_STATUS_UNSUPPORTED
+               ? det_evaluation_run(trainer->context, trainer->config, model, settings,
+                                    &trainer->evaluation)
+               : status;
 }
 
 det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report)
@@ -166,8 +192,7 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
     DET_TRY(det_trainer_recalibrate(trainer));
     DET_TRY(det_trainer_snapshot(trainer, &model));
     DET_TRY(evaluate_as_api(trainer, model, settings));
-    DET_TRY(det_evaluation_run(trainer->context, trainer->config, model, &settings,
-                               &trainer->evaluation));
+    DET_TRY(evaluate(trainer, model, &settings));
     DET_TRY(take_in(trainer, report));
     report->evaluation = trainer->evaluation;
     report->api_evaluation = trainer->api_evaluation;

@@ -79,7 +79,8 @@ fail:
 
 det_status det_trainer_recalibrate(struct det_trainer *trainer)
 {
-    if (trainer->recalibrate_images == 0 || det_trainer_is_recalibrated(trainer))
+    if (trainer->recalibrate_images == 0 || det_trainer_is_recalibrated(trainer) ||
+        trainer->learner->ranges.updates > 0) /* trained with the statistics that it has */
         return DET_OK;
     const det_status status = recalibrate(trainer);
     if (status == DET_OK || status == DET_STATUS_CANCELLED)

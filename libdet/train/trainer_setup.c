@@ -291,6 +291,7 @@ static det_status build_network(struct det_trainer *trainer,
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
     DET_TRY_RETURN(det_learner_settings_from_config(env, config, &learner));
     learner.accumulate = s->accumulate;
+    det_trainer_advise_rounding(trainer, config, &learner);
     DET_TRY_RETURN(det_schedule_from_config(env, config, &trainer->schedule));
     DET_TRY_RETURN(plan_memory(trainer, config, s, &spec, &learner));
     DET_TRY_RETURN(

@@ -145,7 +145,11 @@ static det_status write_scalars(struct det_trainer *trainer, const det_step_repo
     for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++)
         DET_TRY_RETURN(det_summary_scalar(trainer->train_summaries, scalars[i].tag, r->step,
                                           scalars[i].value));
-    return DET_OK;
+    const struct det_learner *learner = trainer->learner;
+    return !learner->settings.quantise
+               ? DET_OK
+               : det_summary_scalar(trainer->train_summaries, "quantization", r->step,
+                                    learner->ranges.updates > 0);
 }
 
 static uint8_t to_byte(float value)

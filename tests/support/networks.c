@@ -13,21 +13,26 @@ const struct network networks[NETWORKS] = {
     {"sums that are cut", 64, 48, 1, 1.0f, 272, false, false, false, 3, 7},
 };
 
+void network_spec(const struct network *n, struct det_model_spec *spec)
+{
+    det_model_spec_default(spec, 64, n->classes);
+    spec->input_height = n->height;
+    spec->input_width = n->width;
+    spec->depth_multiplier = n->alpha;
+    spec->min_depth = 8;
+    spec->fpn_depth = spec->head_depth = n->depth;
+    spec->head_layers = 2;
+    spec->fpn_depthwise = !n->dense_fpn;
+    spec->head_depthwise = !n->dense_head;
+    spec->share_tower = !n->apart;
+    spec->head_kernel = n->head_kernel;
+}
+
 void network_make(struct det_env *env, const struct network *n, struct det_graph *training,
                   struct det_graph *folded, float **params, float **pixels)
 {
     struct det_model_spec spec;
-    det_model_spec_default(&spec, 64, n->classes);
-    spec.input_height = n->height;
-    spec.input_width = n->width;
-    spec.depth_multiplier = n->alpha;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = n->depth;
-    spec.head_layers = 2;
-    spec.fpn_depthwise = !n->dense_fpn;
-    spec.head_depthwise = !n->dense_head;
-    spec.share_tower = !n->apart;
-    spec.head_kernel = n->head_kernel;
+    network_spec(n, &spec);
     float *unfolded = NULL;
     assert_ok(env, det_graph_build(env, &spec, false, training));
     assert_ok(env, det_graph_build(env, &spec, true, folded));

@@ -17,6 +17,8 @@ struct network {
 enum { NETWORKS = 7 };
 extern const struct network networks[NETWORKS];
 
+void network_spec(const struct network *network, struct det_model_spec *spec);
+
 /* Its two forms, the folded one's parameters from the formula's, and pixels [batch][input];
  * asserts. To be released with det_graph_free() and det_free(). */
 void network_make(struct det_env *env, const struct network *network, struct det_graph *training,

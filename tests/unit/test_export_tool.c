@@ -119,7 +119,6 @@ static void wrong_command_lines_are_told(void **state)
         {"--onnx_outputs raw", "--onnx_outputs is for --format onnx, which is not asked for"},
         {"--tflite_outputs raw", "--tflite_outputs is for --format tflite"},
         {"--precision float16", "--precision is for the formats of other engines"},
-        {"--precision int8", "--precision int8 needs --calibration"},
         {"--precision int8 --calibration r --format onnx,ncnn", "; ncnn has no 8 bits"},
         {"--precision int8 --calibration r --format onnx --onnx_opset 10",
          "--precision int8 needs 13"},

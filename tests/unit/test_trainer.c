@@ -292,7 +292,8 @@ static void slips_are_warned_of(void **state)
         {"batch_size: 4", "batch_size: 4 bias_grad_multiplier: 2",
          "pipeline.config:40:17: `bias_grad_multiplier` does nothing here"},
         {"eval_config {", "graph_rewriter { quantization { delay: 48000 } } eval_config {",
-         "`graph_rewriter` does nothing here: quantised training is not done"},
+         "training in 8 bits begins after step 48000 (delay) and training ends after step 12: "
+         "nothing is trained in 8 bits"},
         {"batch_size: 4", "batch_size: 4 batch_size: 5",
          "pipeline.config:40:17: `batch_size` counts instead of that of line 40"},
     };

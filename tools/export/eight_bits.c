@@ -33,9 +33,6 @@ const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evalu
                     e->observer != NULL || e->only || e->max_drop != EIGHT_BITS_MAX_DROP))
         return "--calibration, --calibration_images, --observer, --int8_only and --max_drop are "
                "for --precision int8";
-    if (wanted && e->calibration.count == 0)
-        return "--precision int8 needs --calibration: pictures that the ranges are taken from (a "
-               "model that is in 8 bits already is exported without --precision)";
     if (e->images < 1)
         return "--calibration_images: expected at least 1";
     if (!known)
@@ -176,12 +173,21 @@ static det_status name_worst(struct det_env *env, const struct layers *layers,
 {
     size_t named = 0;
     for (size_t i = 0; i < layers->count && named < WORST; i++) {
-        if (layers->list[i].is_float || is_repeated(layers, i))
+        if (layers->list[i].is_float || layers->list[i].error == 0 || is_repeated(layers, i))
             continue;
         DET_TRY_RETURN(det_text_printf(env, text, "%s%s (%.2g)", named == 0 ? "" : ", ",
                                        layers->list[i].name, layers->list[i].error));
         named++;
     }
+    return DET_OK;
+}
+
+static det_status tell_trained(struct tool *tool, const det_model *model)
+{
+    det_quantisation_info info = {.struct_size = sizeof info};
+    DET_TRY_RETURN(det_model_quantisation(tool->context, model, &info));
+    console_print("int8: all %d convolutions, ranges and rounding as they were trained\n",
+                  info.layers);
     return DET_OK;
 }
 
@@ -218,9 +224,9 @@ fail:
     return status;
 }
 
-det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
-                           const struct option_list *image_dirs, const det_model *model,
-                           det_model **quantised)
+static det_status make_of_pictures(struct tool *tool, const struct eight_bits *e,
+                                   const struct option_list *image_dirs, const det_model *model,
+                                   det_model **quantised)
 {
     struct det_env *env = &tool->env;
     struct pictures pictures = {0};
@@ -251,6 +257,31 @@ det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
 fail:
     det_path_list_free(env, &pictures.paths);
     return status;
+}
+
+/* What only pictures are for is not passed over in silence. */
+static det_status make_trained(struct tool *tool, const struct eight_bits *e,
+                               const det_model *model, det_model **quantised)
+{
+    if (e->calibration.count > 0 || e->images != DET_QUANTISATION_IMAGES || e->observer != NULL)
+        return det_fail(&tool->env, DET_STATUS_INVALID_ARGUMENT,
+                        "the checkpoint was trained in 8 bits and has its ranges: leave out "
+                        "--calibration, --calibration_images and --observer");
+    DET_TRY_RETURN(det_model_quantise(tool->context, model, NULL, quantised));
+    return tell_trained(tool, *quantised);
+}
+
+det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
+                           const struct option_list *image_dirs, const det_model *model,
+                           det_model **quantised)
+{
+    if (det_model_is_trained_in_8_bits(model))
+        return make_trained(tool, e, model, quantised);
+    if (e->calibration.count == 0)
+        return det_fail(&tool->env, DET_STATUS_INVALID_ARGUMENT,
+                        "--precision int8 needs --calibration: pictures that the ranges are taken "
+                        "from (a checkpoint that was trained in 8 bits has them)");
+    return make_of_pictures(tool, e, image_dirs, model, quantised);
 }
 
 /* --- judging --- */
@@ -300,8 +331,10 @@ det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const char 
     DET_TRY(name_worst(&tool->env, &layers, &worst));
     status = det_fail(&tool->env, DET_STATUS_MISMATCH,
                       "AP falls from %.4f to %.4f in 8 bits, more than --max_drop %g: nothing was "
-                      "written; the layers that cost most: %s",
-                      e->ap[0], e->ap[1], e->max_drop, worst.data != NULL ? worst.data : "none");
+                      "written%s%s",
+                      e->ap[0], e->ap[1], e->max_drop,
+                      worst.length > 0 ? "; the layers that cost most: " : "",
+                      worst.length > 0 ? worst.data : "");
 fail:
     det_free(&tool->env, &layers.list);
     det_text_free(&tool->env, &worst);

@@ -26,7 +26,8 @@ struct eight_bits {
 #define EIGHT_BITS_OPTIONS(e)                                                                    \
     {"calibration", OPTION_LIST, &(e)->calibration, "RECORDS|FOLDER",                            \
      "of --precision int8: pictures like those that the model will see, records or a folder of " \
-     "image files; labels are not needed; may be repeated"},                                     \
+     "image files; labels are not needed; may be repeated. A checkpoint that was trained in "    \
+     "8 bits, with graph_rewriter in its config, needs none"},                                   \
         {"calibration_images", OPTION_INT, &(e)->images, "N",                                    \
          "pictures of --calibration, taken evenly from all"},                                    \
         {"observer", OPTION_STRING, &(e)->observer, "WHICH",                                     \

@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
+#include "model/fold.h"
 #include "model/learner_state.h"
 #include "model/losses.h"
 #include "model/net.h"
@@ -16,7 +17,10 @@
 struct det_step {
     struct det_learner *learner; /* borrowed */
     struct det_pool *pool;
+    const struct det_ops *ops;
     struct det_net *net;
+    bool rounds;          /* that is the folded network, trained with the rounding of 8 bits */
+    struct det_fold fold; /* then */
     struct det_targets *targets;
     struct det_losses *losses;
     size_t net_bytes;
@@ -28,6 +32,19 @@ struct det_step {
     float *sums; /* [param_floats] */
     struct det_step_result so_far;
 };
+
+/* Bytes of the network, of the larger one where another follows. */
+static det_status count_bytes(struct det_env *env, const struct det_device *device,
+                              const struct det_learner *l, size_t *bytes)
+{
+    const int threads = det_pool_threads(device->pool);
+    const int32_t batch = l->settings.batch_size;
+    DET_TRY_RETURN(det_net_memory_bytes(env, &l->graph, device->ops, threads, batch,
+                                        det_learner_mode(l), bytes));
+    return l->settings.quantise
+               ? det_fold_widen_bytes(env, &l->spec, device->ops, threads, batch, bytes)
+               : DET_OK;
+}
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
                                struct det_learner *l, struct det_step **out)
@@ -43,10 +60,10 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     DET_TRY_RETURN(det_alloc(env, &step, 1, sizeof *step, "training step"));
     step->learner = l;
     step->pool = device->pool;
+    step->ops = device->ops;
     DET_TRY(det_net_create(env, &l->graph, device->ops, device->pool, batch, det_learner_mode(l),
                            &step->net));
-    DET_TRY(det_net_memory_bytes(env, &l->graph, device->ops, det_pool_threads(device->pool), batch,
-                                 det_learner_mode(l), &step->net_bytes));
+    DET_TRY(count_bytes(env, device, l, &step->net_bytes));
     DET_TRY(det_targets_create(env, &settings->targets, (const float(*)[4])l->anchors, anchors,
                                l->spec.num_classes, batch, &step->targets));
     DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
@@ -67,6 +84,7 @@ void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
     if (step == NULL)
         return;
     det_net_destroy(env, &step->net);
+    det_fold_free(env, &step->fold);
     det_targets_destroy(env, &step->targets);
     det_losses_destroy(env, &step->losses);
     det_free(env, &step->sums);
@@ -101,15 +119,61 @@ static void finish_gradients(const struct det_step *step, struct det_step_result
     result->gradient_norm = sqrt(squares);
 }
 
+/* The folded network in the other's place when its time has come: one memory, not two. */
+static det_status choose_net(struct det_env *env, struct det_step *step)
+{
+    const struct det_learner *l = step->learner;
+    det_status status = DET_OK;
+    if (step->rounds || !det_learner_rounds(l))
+        return DET_OK;
+    det_net_destroy(env, &step->net);
+    DET_TRY(det_fold_create(env, &l->spec, &l->graph, &step->fold));
+    DET_TRY(det_net_create(env, &step->fold.graph, step->ops, step->pool, l->settings.batch_size,
+                           DET_NET_TRAIN_FOLDED, &step->net));
+    det_net_round(step->net, &l->ranges);
+    step->rounds = true;
+    return DET_OK;
+fail:
+    det_fold_free(env, &step->fold);
+    return status;
+}
+
+static void forward(struct det_step *step, const float *images)
+{
+    const struct det_learner *l = step->learner;
+    det_net_set_images(step->net, images, l->spec.input_height, l->spec.input_width);
+    if (step->rounds)
+        det_fold_params(&step->fold, step->pool, l->params, &l->ranges);
+    det_net_forward(step->net, step->rounds ? step->fold.params : l->params);
+}
+
+static void backward(struct det_step *step)
+{
+    struct det_learner *l = step->learner;
+    if (!step->rounds) {
+        det_net_backward(step->net, l->params, l->gradients);
+        return;
+    }
+    det_net_backward(step->net, step->fold.params, step->fold.gradients);
+    det_fold_gradients(&step->fold, step->pool, l->params, l->gradients);
+}
+
+/* What a batch leaves behind beside its gradients. */
+static void update_moving(const struct det_step *step)
+{
+    det_net_update_moving(step->net, step->learner->params);
+    det_net_update_ranges(step->net, &step->learner->ranges);
+}
+
 det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                   const struct det_ground_truth *truths,
                                   struct det_step_result *result)
 {
     struct det_learner *l = step->learner;
-    struct det_net *net = step->net;
     *result = (struct det_step_result){0};
-    det_net_set_images(net, images, l->spec.input_height, l->spec.input_width);
-    det_net_forward(net, l->params);
+    DET_TRY_RETURN(choose_net(env, step));
+    struct det_net *net = step->net;
+    forward(step, images);
     DET_TRY_RETURN(
         det_targets_assign(env, step->targets, step->pool, truths, l->settings.batch_size));
     struct det_loss_values values;
@@ -128,7 +192,7 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
         return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
                         result->total_loss, layer != NULL ? layer : "none, the loss itself");
     }
-    det_net_backward(net, l->params, l->gradients);
+    backward(step);
     finish_gradients(step, result);
     if (!isfinite(result->gradient_norm))
         return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
@@ -199,7 +263,7 @@ det_status det_cpu_step_update(struct det_env *env, struct det_step *step, float
 {
     (void)env;
     update(step, learning_rate, result);
-    det_net_update_moving(step->net, step->learner->params);
+    update_moving(step);
     return DET_OK;
 }
 
@@ -264,6 +328,6 @@ det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
         accumulate(step, result);
     if (l->batches_done + 1 == l->settings.accumulate)
         update(step, step->learning_rate, result);
-    det_net_update_moving(step->net, l->params);
+    update_moving(step);
     return DET_OK;
 }

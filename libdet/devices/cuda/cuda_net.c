@@ -70,6 +70,32 @@ static void find_late(struct det_cuda_net *net)
     }
 }
 
+/* Of a tensor's bits, each beginning a vector. */
+static size_t passes_bytes(const struct det_cuda_net *net, int32_t tensor)
+{
+    const struct det_graph *g = net->graph;
+    const size_t values =
+        (size_t)det_net_rows(g, tensor, net->batch) * (size_t)g->tensors[tensor].channels;
+    return (values / 8 + 1 + 15) / 16 * 16;
+}
+
+static det_status plan_rounding(struct det_env *env, struct det_cuda_net *net,
+                                struct det_cuda_layout *layout)
+{
+    size_t bytes = 0;
+    if (net->mode != DET_NET_TRAIN_FOLDED)
+        return DET_OK;
+    DET_TRY_RETURN(det_alloc(env, &net->passes_offsets, (size_t)net->graph->tensor_count,
+                             sizeof *net->passes_offsets, "network"));
+    for (int32_t t = 0; t < net->graph->tensor_count; t++) {
+        net->passes_offsets[t] = bytes;
+        bytes += passes_bytes(net, t);
+    }
+    net->passes_at = det_cuda_layout_add(layout, bytes, 1);
+    need(net, detk_learn_range_workspace());
+    return DET_OK;
+}
+
 static void place(struct det_cuda_net *net, struct det_cuda_layout *layout)
 {
     const struct det_graph *g = net->graph;
@@ -123,6 +149,7 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
     for (int32_t i = 0; i < graph->op_count; i++)
         DET_TRY(plan_op(env, net, i));
     place(net, layout);
+    DET_TRY(plan_rounding(env, net, layout));
     return DET_OK;
 fail:
     det_free(env, &unstored);
@@ -137,6 +164,7 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net)
     det_free(env, &net->convs);
     det_free(env, &net->late_relu6);
     det_free(env, &net->late_norm);
+    det_free(env, &net->passes_offsets);
     det_net_plan_free(env, &net->plan);
 }
 
@@ -172,12 +200,18 @@ void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params,
     net->class_levels = levels_of(net, g->class_outputs, g->class_slots, net->plan.value_offsets);
     if (!det_net_is_training(net->mode))
         return;
+    net->passes = memory + net->passes_at;
     net->encoding_gradients = (float *)(void *)(memory + net->encoding_gradients_at);
     net->logit_gradients = (float *)(void *)(memory + net->logit_gradients_at);
     net->flags = (int32_t *)(void *)(memory + net->flags_at);
     net->box_gradient_levels = levels_of(net, g->box_outputs, 4, net->plan.gradient_offsets);
     net->class_gradient_levels =
         levels_of(net, g->class_outputs, g->class_slots, net->plan.gradient_offsets);
+}
+
+void det_cuda_net_round(struct det_cuda_net *net, const struct detk_ranges *ranges)
+{
+    net->ranges = *ranges;
 }
 
 /* Operands are zeros, whatever the memory held. */
@@ -270,8 +304,12 @@ det_status det_cuda_net_scatter(struct det_env *env, const struct det_cuda_net *
 
 det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *net)
 {
+    if (net->mode == DET_NET_TRAIN_FOLDED)
+        DET_TRY_RETURN(det_cuda_net_round_input(env, net));
     for (int32_t i = 0; i < net->graph->op_count; i++)
         DET_TRY_RETURN(det_cuda_net_forward_op(env, net, i));
+    if (net->mode == DET_NET_TRAIN_FOLDED)
+        DET_TRY_RETURN(det_cuda_net_round_outputs(env, net));
     return det_cuda_net_gather(env, net);
 }
 

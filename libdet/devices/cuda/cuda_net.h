@@ -13,6 +13,7 @@
 #include "devices/cuda/cuda_conv.h"
 #include "devices/cuda/cuda_memory.h"
 #include "elementwise.h"
+#include "fake_quant.h"
 #include "model/net_plan.h"
 
 struct det_cuda_net {
@@ -27,11 +28,12 @@ struct det_cuda_net {
     /* per tensor: the batch norm that would have stored it: its readers load the norm's input and
      * normalise that. -1: the tensor is stored */
     int32_t *late_norm;
+    size_t *passes_offsets; /* per tensor, in `passes`; TRAIN_FOLDED */
     size_t workspace_bytes; /* that the owner provides; shared with others between operations */
 
     /* Offsets in the layout. */
     size_t arena_at, statistics_at, encodings_at, logits_at, encoding_gradients_at,
-        logit_gradients_at, typed_params_at, flags_at;
+        logit_gradients_at, typed_params_at, flags_at, passes_at;
 
     /* Device memory, known when bound. */
     uint8_t *arena;
@@ -41,6 +43,9 @@ struct det_cuda_net {
     void *typed_params; /* the same block in the device's type: params itself, or a bf16 copy */
     float *encodings, *logits;                   /* [N, A, 4], [N, A, K + 1] */
     float *encoding_gradients, *logit_gradients; /* the same shapes, NULL unless training */
+    /* TRAIN_FOLDED: which gradients pass, a bit for each value; the owner's ranges */
+    uint8_t *passes;
+    struct detk_ranges ranges;
     int32_t *flags; /* per operation, for det_cuda_net_first_non_finite() */
     void *workspace;
     struct detk_levels box_levels, class_levels;                   /* of the outputs */
@@ -56,6 +61,10 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net);
  * workspace has at least workspace_bytes. */
 void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params, float *gradients,
                        void *workspace);
+
+/* Of a network in TRAIN_FOLDED mode: what it makes is rounded by these, as det_net_round() of
+ * model/net.h has it; to be called before forward. The averages are the owner's to keep. */
+void det_cuda_net_round(struct det_cuda_net *net, const struct detk_ranges *ranges);
 
 /* Chooses among the libraries' algorithms by their times on the device, as cuda_tune.h has it. All
  * of the network's memory, parameters and gradients included, is overwritten. */

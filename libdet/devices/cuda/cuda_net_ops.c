@@ -100,8 +100,85 @@ static det_status forward_norm(struct det_env *env, const struct det_cuda_net *n
                           op->name);
 }
 
-det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_net *net,
-                                   int32_t index)
+/* --- training in 8 bits --- */
+
+static int64_t values_of(const struct det_cuda_net *net, int32_t tensor)
+{
+    return det_net_rows(net->graph, tensor, net->batch) * net->graph->tensors[tensor].channels;
+}
+
+static det_status learn_range(struct det_env *env, const struct det_cuda_net *net, int32_t tensor)
+{
+    return det_cuda_check(env,
+                          detk_learn_range(net->device->stream, det_cuda_net_type(net, tensor),
+                                           values_of(net, tensor), value_of(net, tensor),
+                                           &net->ranges, tensor, net->workspace),
+                          "learning a range");
+}
+
+static det_status round_tensor(struct det_env *env, const struct det_cuda_net *net, int32_t tensor,
+                               const struct detk_alike *alike, bool relu6)
+{
+    return det_cuda_check(
+        env,
+        detk_fake_quant_forward(net->device->stream, det_cuda_net_type(net, tensor),
+                                values_of(net, tensor), &net->ranges, alike, relu6,
+                                value_of(net, tensor), net->passes + net->passes_offsets[tensor]),
+        "rounding to 8 bits");
+}
+
+static det_status round_made(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const struct det_op *op = &net->graph->ops[index];
+    const struct detk_alike alone = {1, {op->out}};
+    if (net->mode != DET_NET_TRAIN_FOLDED || det_graph_is_output(net->graph, op->out))
+        return DET_OK;
+    DET_TRY_RETURN(learn_range(env, net, op->out));
+    return round_tensor(env, net, op->out, &alone, op->act == DET_ACTIVATION_RELU6);
+}
+
+static det_status round_alike(struct det_env *env, const struct det_cuda_net *net,
+                              const int32_t *outputs)
+{
+    struct detk_alike alike = {.count = net->graph->levels};
+    for (int32_t l = 0; l < alike.count; l++) {
+        alike.tensors[l] = outputs[l];
+        DET_TRY_RETURN(learn_range(env, net, outputs[l]));
+    }
+    for (int32_t l = 0; l < alike.count; l++)
+        DET_TRY_RETURN(round_tensor(env, net, outputs[l], &alike, false));
+    return DET_OK;
+}
+
+det_status det_cuda_net_round_outputs(struct det_env *env, const struct det_cuda_net *net)
+{
+    DET_TRY_RETURN(round_alike(env, net, net->graph->box_outputs));
+    return round_alike(env, net, net->graph->class_outputs);
+}
+
+det_status det_cuda_net_round_input(struct det_env *env, const struct det_cuda_net *net)
+{
+    return det_cuda_check(env,
+                          detk_round_pixels(net->device->stream, net->device->type,
+                                            values_of(net, 0), value_of(net, 0)),
+                          "rounding the input to grey levels");
+}
+
+static det_status pass_gradient(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+{
+    const int32_t tensor = net->graph->ops[index].out;
+    if (net->mode != DET_NET_TRAIN_FOLDED)
+        return DET_OK;
+    return det_cuda_check(env,
+                          detk_fake_quant_backward(
+                              net->device->stream, net->device->type, values_of(net, tensor),
+                              net->passes + net->passes_offsets[tensor], gradient_of(net, tensor)),
+                          "passing gradients through 8 bits");
+}
+
+/* --- operations --- */
+
+static det_status forward_op(struct det_env *env, const struct det_cuda_net *net, int32_t index)
 {
     const struct det_device *d = net->device;
     const struct det_graph *g = net->graph;
@@ -137,6 +214,13 @@ det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_ne
         break;
     }
     return det_cuda_check(env, error, op->name);
+}
+
+det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_net *net,
+                                   int32_t index)
+{
+    DET_TRY_RETURN(forward_op(env, net, index));
+    return round_made(env, net, index);
 }
 
 static det_status backward_conv(struct det_env *env, const struct det_cuda_net *net, int32_t index)
@@ -238,6 +322,7 @@ det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_n
     const struct det_op *op = &g->ops[index];
     const struct det_tensor in = g->tensors[op->in], out = g->tensors[op->out];
     const int64_t count = det_net_rows(g, op->out, net->batch) * out.channels;
+    DET_TRY_RETURN(pass_gradient(env, net, index));
     switch (op->kind) {
     case DET_OP_CONV:
         DET_TRY_RETURN(backward_bias(env, net, index));

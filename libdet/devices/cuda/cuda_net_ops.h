@@ -10,6 +10,11 @@ det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_ne
 det_status det_cuda_net_backward_op(struct det_env *env, const struct det_cuda_net *net,
                                     int32_t index);
 
+/* Training in 8 bits (model/net_rounding.h): what is before and behind the operations, which round
+ * their own results. */
+det_status det_cuda_net_round_input(struct det_env *env, const struct det_cuda_net *net);
+det_status det_cuda_net_round_outputs(struct det_env *env, const struct det_cuda_net *net);
+
 struct det_cuda_tuner;
 /* Algorithms of operation `index` by their times (cuda_tune.h); what its tensors and gradients hold
  * is lost. */

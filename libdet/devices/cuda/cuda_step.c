@@ -62,7 +62,11 @@ static void place(struct det_step *s)
     const size_t loss_bytes = detk_losses_workspace(s->batch, g->anchor_count, l->spec.num_classes);
     const size_t norm_bytes = detk_gradient_norm_workspace(s->chunk_count);
     s->workspace_at =
-        det_cuda_layout_add(layout, most(s->net.workspace_bytes, most(loss_bytes, norm_bytes)), 1);
+        det_cuda_layout_add(layout,
+                            most(most(s->net.workspace_bytes, s->fold.net.workspace_bytes),
+                                 most(loss_bytes, norm_bytes)),
+                            1);
+    det_cuda_fold_place(l, layout, &s->fold);
 }
 
 /* Everything that is decided before memory is taken, for any batch size. */
@@ -80,6 +84,16 @@ static det_status plan(struct det_env *env, struct det_device *device, struct de
     };
     DET_TRY_RETURN(det_cuda_net_plan(env, device, &learner->graph, batch, det_learner_mode(learner),
                                      &s->layout, &s->net));
+    /* One network follows the other: they have the same memory. */
+    struct det_cuda_layout folded = {0};
+    const det_status status = det_cuda_fold_plan(env, device, learner, batch, &folded, &s->fold);
+    if (status != DET_OK) {
+        det_cuda_net_free(env, &s->net);
+        return status;
+    }
+    if (folded.bytes > s->layout.bytes)
+        s->layout.bytes = folded.bytes;
+    s->layout.too_large = s->layout.too_large || folded.too_large;
     place(s);
     return DET_OK;
 }
@@ -98,6 +112,7 @@ static det_status bytes_for(struct det_env *env, void *argument, int32_t batch, 
     DET_TRY_RETURN(plan(env, of->device, of->learner, batch, &trial));
     *bytes = trial.layout.too_large ? SIZE_MAX : bytes_of(&trial);
     det_cuda_net_free(env, &trial.net);
+    det_cuda_fold_free(env, &trial.fold);
     return DET_OK;
 }
 
@@ -118,6 +133,7 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     }
     const size_t hyper_at = det_cuda_layout_add(&pinned, 1, sizeof *s->staged_hyper);
     const size_t result_at = det_cuda_layout_add(&pinned, 1, sizeof *s->result);
+    const size_t rate_at = det_cuda_layout_add(&pinned, 1, sizeof *s->fold.staged_rate);
     DET_TRY_RETURN(
         det_cuda_block_create(env, DET_CUDA_PINNED, pinned.bytes, "a training step", &s->pinned));
     for (int i = 0; i < DET_CUDA_BATCHES; i++) {
@@ -126,6 +142,7 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     }
     s->staged_hyper = (struct detk_hyper *)(void *)(s->pinned.at + hyper_at);
     s->result = (struct detk_step_result *)(void *)(s->pinned.at + result_at);
+    s->fold.staged_rate = (float *)(void *)(s->pinned.at + rate_at);
     return DET_OK;
 }
 
@@ -168,6 +185,7 @@ static void bind(struct det_step *s)
     s->heads = in_memory(s, s->heads_at);
     s->workspace = in_memory(s, s->workspace_at);
     det_cuda_net_bind(&s->net, s->memory.at, s->params, s->gradients, s->workspace);
+    det_cuda_fold_bind(&s->fold, s->memory.at, s->workspace);
 }
 
 static det_status upload_moving(struct det_env *env, struct det_step *s)
@@ -200,7 +218,8 @@ static det_status upload_constants(struct det_env *env, struct det_step *s)
     DET_TRY_RETURN(det_cuda_upload(env, s->device, s->anchors, s->learner->anchors,
                                    (size_t)g->anchor_count * sizeof *s->anchors,
                                    "uploading the anchors"));
-    return upload_moving(env, s);
+    DET_TRY_RETURN(upload_moving(env, s));
+    return det_cuda_fold_upload(env, s->device, s->learner, &s->fold);
 }
 
 det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
@@ -222,6 +241,8 @@ det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
         bind(s);
         status = det_cuda_net_tune(env, &s->net);
     }
+    if (status == DET_OK && learner->settings.quantise)
+        status = det_cuda_net_tune(env, &s->fold.net);
     if (status == DET_OK)
         status = upload_constants(env, s);
     if (status == DET_OK)
@@ -244,6 +265,7 @@ void det_cuda_step_destroy(struct det_env *env, struct det_step **step)
     for (int i = 0; i < DET_CUDA_BATCHES; i++)
         det_cuda_batch_destroy(&s->batches[i]);
     det_cuda_net_free(env, &s->net);
+    det_cuda_fold_free(env, &s->fold);
     det_cuda_block_destroy(&s->memory);
     det_cuda_block_destroy(&s->pinned);
     det_free(env, &s->given);
@@ -275,6 +297,7 @@ det_status det_cuda_step_push(struct det_env *env, struct det_step *s)
                                        "uploading the optimizer's state"));
     DET_TRY_RETURN(
         det_cuda_upload(env, s->device, s->params, l->params, bytes, "uploading the parameters"));
+    DET_TRY_RETURN(det_cuda_fold_push(env, s->device, l, &s->fold));
     return det_cuda_net_refresh_params(env, &s->net);
 }
 
@@ -286,8 +309,9 @@ det_status det_cuda_step_pull(struct det_env *env, struct det_step *s)
     for (int32_t i = 0; i < l->slot_count; i++)
         DET_TRY_RETURN(det_cuda_download(env, s->device, l->slots[i], s->slots[i], bytes,
                                          "fetching the optimizer's state"));
-    return det_cuda_download(env, s->device, l->params, s->params, bytes,
-                             "fetching the parameters");
+    DET_TRY_RETURN(
+        det_cuda_download(env, s->device, l->params, s->params, bytes, "fetching the parameters"));
+    return det_cuda_fold_pull(env, s->device, l, &s->fold);
 }
 
 det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *s)

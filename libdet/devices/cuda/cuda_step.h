@@ -9,6 +9,7 @@
 #define DET_DEVICES_CUDA_STEP_H
 
 #include "devices/cuda/cuda_batch.h"
+#include "devices/cuda/cuda_fold.h"
 #include "devices/cuda/cuda_net.h"
 #include "devices/cuda/cuda_tables.h"
 #include "losses.h"
@@ -19,6 +20,8 @@ struct det_step {
     struct det_learner *learner;
     int32_t batch;
     struct det_cuda_net net;
+    bool rounds;               /* the next step is of this network: */
+    struct det_cuda_fold fold; /* with settings.quantise; in the same memory as `net` */
     struct det_cuda_block memory, pinned;
 
     struct det_cuda_batch batches[DET_CUDA_BATCHES];
@@ -59,6 +62,12 @@ struct det_step {
     struct detk_hyper *staged_hyper;
     struct detk_step_result *result;
 };
+
+/* The network that a step runs. */
+static inline const struct det_cuda_net *det_cuda_step_net(const struct det_step *step)
+{
+    return step->rounds ? &step->fold.net : &step->net;
+}
 
 /* Functions of struct det_backend. cuda_step.c: life and memory. */
 det_status det_cuda_step_create(struct det_env *env, struct det_device *device,

@@ -48,6 +48,19 @@ static det_status take_staged(struct det_env *env, struct det_step *s)
     return det_cuda_input_awaited(env, s->device, s->learned->uploaded);
 }
 
+/* Which network is next: what was recorded of the other is of no use any more. */
+static void choose_net(struct det_step *s)
+{
+    const struct det_learner *l = s->learner;
+    if (!s->rounds && det_learner_rounds(l)) {
+        s->rounds = true;
+        for (int i = 0; i < DET_CUDA_BATCHES; i++)
+            det_cuda_graph_forget(&s->batches[i].graph);
+    }
+    if (s->rounds)
+        det_cuda_fold_stage(l, &s->fold);
+}
+
 /* What the update's kernels want to know: what depends on the number of updates done is in the
  * rates. */
 static void stage_hyper(struct det_step *s, float learning_rate)
@@ -71,6 +84,7 @@ det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_st
     const cudaStream_t stream = s->device->stream;
     const int32_t anchors = l->graph.anchor_count;
     const struct det_cuda_truths *staged = &s->learned->truths;
+    const struct det_cuda_net *net = det_cuda_step_net(s);
     const struct detk_truths truths = det_cuda_truths_of(staged);
     DET_TRY_RETURN(det_cuda_check(
         env,
@@ -80,9 +94,9 @@ det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_st
         "assigning the targets"));
     return det_cuda_check(env,
                           detk_losses(stream, &l->settings.loss, s->batch, anchors,
-                                      l->spec.num_classes, &s->targets, s->net.logits,
-                                      s->net.encodings, s->net.logit_gradients,
-                                      s->net.encoding_gradients, s->losses, s->workspace),
+                                      l->spec.num_classes, &s->targets, net->logits, net->encodings,
+                                      net->logit_gradients, net->encoding_gradients, s->losses,
+                                      s->workspace),
                           "computing the losses");
 }
 
@@ -95,7 +109,7 @@ det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_ste
                           detk_pictures(s->device->stream, s->device->type, s->learned->table,
                                         s->batch, s->learned->contrasts, l->spec.input_height,
                                         l->spec.input_width, input.height, input.width,
-                                        det_cuda_net_input(&s->net), s->picture_sums),
+                                        det_cuda_net_input(det_cuda_step_net(s)), s->picture_sums),
                           "making the input of the pictures");
 }
 
@@ -114,9 +128,11 @@ det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step
 static det_status enqueue_gradients(struct det_env *env, const struct det_step *s)
 {
     DET_TRY_RETURN(det_cuda_step_enqueue_input(env, s));
-    DET_TRY_RETURN(det_cuda_net_forward(env, &s->net));
+    DET_TRY_RETURN(s->rounds ? det_cuda_fold_forward(env, &s->fold, s->params)
+                             : det_cuda_net_forward(env, &s->net));
     DET_TRY_RETURN(det_cuda_step_enqueue_losses(env, s));
-    DET_TRY_RETURN(det_cuda_net_backward(env, &s->net));
+    DET_TRY_RETURN(s->rounds ? det_cuda_fold_backward(env, &s->fold, s->params, s->gradients)
+                             : det_cuda_net_backward(env, &s->net));
     return det_cuda_step_enqueue_norm(env, s);
 }
 
@@ -164,6 +180,8 @@ det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_st
                            detk_average(s->device->stream, s->chunks, s->chunk_count, s->hyper,
                                         s->found, s->params, s->slots[l->average_slot]),
                            "updating the moving averages"));
+    if (s->rounds) /* its weights are made of the parameters before each forward */
+        return det_cuda_fold_keep(env, &s->fold, &s->found->finite);
     if (s->net.mode == DET_NET_TRAIN)
         DET_TRY_RETURN(det_cuda_check(env,
                                       detk_bn_update_moving(s->device->stream, s->moving, s->heads,
@@ -208,7 +226,7 @@ static det_status take_result(struct det_env *env, struct det_step *s,
         return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
                         found->gradient_norm, found->total_loss);
     const char *layer = NULL;
-    DET_TRY_RETURN(det_cuda_net_first_non_finite(env, &s->net, &layer));
+    DET_TRY_RETURN(det_cuda_net_first_non_finite(env, det_cuda_step_net(s), &layer));
     return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
                     found->total_loss, layer != NULL ? layer : "none, the loss itself");
 }
@@ -236,6 +254,7 @@ det_status det_cuda_step_gradients(struct det_env *env, struct det_step *s, cons
     *result = (struct det_step_result){0};
     DET_TRY_RETURN(det_cuda_step_stage(env, s, images, truths));
     DET_TRY_RETURN(take_staged(env, s));
+    choose_net(s);
     det_status status = enqueue_gradients(env, s);
     if (status == DET_OK)
         status = enqueue_result(env, s);
@@ -253,13 +272,16 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
     stage_hyper(s, learning_rate);
     DET_TRY_RETURN(enqueue_hyper(env, s));
     DET_TRY_RETURN(det_cuda_step_enqueue_update(env, s));
-    return det_cuda_device_wait(env, s->device, "updating the parameters");
+    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, "updating the parameters"));
+    s->learner->ranges.updates += s->rounds;
+    return DET_OK;
 }
 
 det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float learning_rate)
 {
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
     DET_TRY_RETURN(take_staged(env, s));
+    choose_net(s);
     stage_hyper(s, learning_rate);
     const det_status status = det_cuda_graph_run(env, s->device, &s->learned->graph, whole_step, s);
     if (status != DET_OK)
@@ -276,5 +298,7 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
         return det_fail(env, DET_STATUS_INTERNAL, "the end of no training step");
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
     DET_TRY_RETURN(wait(env, s, "a training step"));
-    return take_result(env, s, result);
+    DET_TRY_RETURN(take_result(env, s, result));
+    s->learner->ranges.updates += s->rounds;
+    return DET_OK;
 }

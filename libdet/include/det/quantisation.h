@@ -1,9 +1,11 @@
-/* det/quantisation.h: a model in 8 bits, made after training.
+/* det/quantisation.h: a model in 8 bits, made after training or of one that was trained in 8 bits.
  *
  * What convolutions read and write become whole numbers of 8 bits, their weights too, each output
  * channel with a scale of its own: TFLite's 8-bit quantization specification (docs/quantisation.md
  * tells the arithmetic). Which range of real numbers the 8 bits of a tensor cover is taken from
- * pictures like those that the model will see; labels are not needed.
+ * pictures like those that the model will see; labels are not needed. A checkpoint that was trained
+ * with graph_rewriter { quantization { } } in its pipeline.config has learnt its ranges: pictures
+ * are not needed either, and the model in 8 bits is what the training saw.
  *
  * Thread safety: as the context; a model that is made is not changed any more.
  */
@@ -35,10 +37,14 @@ typedef enum det_quantisation_observer {
     /** all but one value of ten thousand */
     DET_OBSERVER_PERCENTILE = 3,
     /** the range with the least squared error of rounding and clamping together */
-    DET_OBSERVER_SQUARES = 4
+    DET_OBSERVER_SQUARES = 4,
+    /** what training in 8 bits has learnt; of models that were trained so, which take nothing
+     * else */
+    DET_OBSERVER_TRAINED = 5
 } det_quantisation_observer;
 
-/** "auto", "minmax", "average", "percentile", "squares"; NULL for another value. Static. */
+/** "auto", "minmax", "average", "percentile", "squares", "trained"; NULL for another value.
+ * Static. */
 DET_API const char *det_quantisation_observer_name(det_quantisation_observer observer);
 
 /** Which convolutions stay in float32. */
@@ -87,13 +93,18 @@ static inline void det_quantisation_settings_default(det_quantisation_settings *
 
 /**
  * A copy of `model`, in the form that is exported, in 8 bits. It is saved, loaded, run and
- * exported like any other.
- * INVALID_ARGUMENT: no pictures, or a model that is in 8 bits already. NON_FINITE: outputs or
- * weights that are. On failure *quantised is NULL.
+ * exported like any other. Of a model that was trained in 8 bits without pictures, all in 8 bits,
+ * by its own ranges; `images`, `floats`, `equalise` and `correct_biases` have no meaning then.
+ * INVALID_ARGUMENT: no pictures, or pictures for a model that was trained in 8 bits, or a model
+ * that is in 8 bits already. NON_FINITE: outputs or weights that are. On failure *quantised is
+ * NULL.
  */
 DET_NODISCARD DET_API det_status det_model_quantise(det_context *context, const det_model *model,
                                                     const det_quantisation_settings *settings,
                                                     det_model **quantised);
+
+/** 1: the model was trained in 8 bits and knows its ranges; 0 for NULL. Thread-safe. */
+DET_API int det_model_is_trained_in_8_bits(const det_model *model);
 
 /** What is known of a model's 8 bits. */
 typedef struct det_quantisation_info {
@@ -103,7 +114,7 @@ typedef struct det_quantisation_info {
     int32_t layers;       /**< convolutions */
     int32_t float_layers; /**< of these in float32 */
     int32_t equalised;    /**< channels were scaled */
-    int64_t images;       /**< that the ranges were taken from */
+    int64_t images;       /**< that the ranges were taken from; 0: by training */
     det_quantisation_observer observer;
     int32_t reserved;
     /** of the outputs on some of these, in shares of what the float32 network gives: root of the

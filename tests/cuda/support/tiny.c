@@ -62,6 +62,8 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     learning.clip_norm = settings->clip_norm;
     learning.average_decay = settings->average_decay;
     learning.accumulate = settings->accumulate > 0 ? settings->accumulate : 1;
+    learning.quantise = settings->quantise;
+    learning.quantise_delay = settings->quantise_delay;
     tiny->cpu_device = test_cpu_device(env, ops, NULL);
     assert_ok(env, det_learner_create(env, &spec, &learning, det_backend_cpu(), tiny->cpu_device, 7,
                                       &tiny->cpu));

@@ -25,7 +25,9 @@ struct tiny_settings {
     bool freeze_batchnorm;
     float clip_norm, average_decay;
     int32_t accumulate; /* 0: 1 */
-    int32_t boxes;      /* of the first image; the second has one less; 0: three */
+    bool quantise;      /* trained in 8 bits after so many updates */
+    int64_t quantise_delay;
+    int32_t boxes; /* of the first image; the second has one less; 0: three */
 };
 
 struct tiny {

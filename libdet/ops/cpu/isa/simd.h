@@ -88,6 +88,25 @@ V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
     return _mm512_maskz_mov_ps(_mm512_mask_cmp_ps_mask(above, out, _mm512_set1_ps(6), _CMP_NGE_UQ),
                                gradient);
 }
+/* The smaller or larger of the two, `other` where either is NaN. */
+V_INLINE v_f32 v_min(v_f32 a, v_f32 other)
+{
+    return _mm512_min_ps(a, other);
+}
+V_INLINE v_f32 v_max(v_f32 a, v_f32 other)
+{
+    return _mm512_max_ps(a, other);
+}
+/* A bit for each lane that lies in low .. high, the first lane's the lowest; none for NaN. */
+V_INLINE uint32_t v_within(v_f32 a, v_f32 low, v_f32 high)
+{
+    return _mm512_mask_cmp_ps_mask(_mm512_cmp_ps_mask(a, low, _CMP_GE_OQ), a, high, _CMP_LE_OQ);
+}
+/* Lanes with their bit set, 0 in the others. */
+V_INLINE v_f32 v_keep(v_f32 a, uint32_t bits)
+{
+    return _mm512_maskz_mov_ps((__mmask16)bits, a);
+}
 /* to[0..V_WIDTH) += a */
 V_INLINE void v_add_to_double(double *to, v_f32 a)
 {
@@ -154,6 +173,25 @@ V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
     const v_f32 above = _mm256_cmp_ps(out, _mm256_setzero_ps(), _CMP_NLE_UQ);
     const v_f32 below = _mm256_cmp_ps(out, _mm256_set1_ps(6), _CMP_NGE_UQ);
     return _mm256_and_ps(gradient, _mm256_and_ps(above, below));
+}
+V_INLINE v_f32 v_min(v_f32 a, v_f32 other)
+{
+    return _mm256_min_ps(a, other);
+}
+V_INLINE v_f32 v_max(v_f32 a, v_f32 other)
+{
+    return _mm256_max_ps(a, other);
+}
+V_INLINE uint32_t v_within(v_f32 a, v_f32 low, v_f32 high)
+{
+    return (uint32_t)_mm256_movemask_ps(
+        _mm256_and_ps(_mm256_cmp_ps(a, low, _CMP_GE_OQ), _mm256_cmp_ps(a, high, _CMP_LE_OQ)));
+}
+V_INLINE v_f32 v_keep(v_f32 a, uint32_t bits)
+{
+    const __m256i each = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+    const __m256i set = _mm256_and_si256(_mm256_set1_epi32((int32_t)bits), each);
+    return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_cmpeq_epi32(set, each)));
 }
 V_INLINE void v_add_to_double(double *to, v_f32 a)
 {
@@ -242,6 +280,24 @@ V_INLINE v_f32 v_passed(v_f32 gradient, v_f32 out)
 {
     const v_bits stopped = (v_bits)(out <= v_zero()) | (v_bits)(out >= v_set(6));
     return (v_f32)((v_bits)gradient & ~stopped);
+}
+V_INLINE v_f32 v_min(v_f32 a, v_f32 other)
+{
+    return v_select((v_bits)(a < other), a, other);
+}
+V_INLINE v_f32 v_max(v_f32 a, v_f32 other)
+{
+    return v_select((v_bits)(a > other), a, other);
+}
+V_INLINE uint32_t v_within(v_f32 a, v_f32 low, v_f32 high)
+{
+    const v_bits inside = (v_bits)(a >= low) & (v_bits)(a <= high) & (v_bits){1, 2, 4, 8};
+    return inside[0] | inside[1] | inside[2] | inside[3];
+}
+V_INLINE v_f32 v_keep(v_f32 a, uint32_t bits)
+{
+    const v_bits each = {1, 2, 4, 8}, all = {bits, bits, bits, bits};
+    return (v_f32)((v_bits)a & (v_bits)((all & each) == each));
 }
 V_INLINE void v_add_to_double(double *to, v_f32 a)
 {

@@ -1,0 +1,26 @@
+/* quant.cuh: the arithmetic of 8 bits that kernels of training share (model/quantised.h). */
+#ifndef DET_KERNELS_QUANT_CUH
+#define DET_KERNELS_QUANT_CUH
+
+#include <math.h>
+
+#include "launch.cuh"
+
+struct det_quant {
+    float scale;
+    int32_t zero;
+};
+
+/* det_q8_tensor_of() */
+__device__ __forceinline__ struct det_quant det_quant_of(float low, float high)
+{
+    const double least = low < 0 ? (double)low : 0.0, most = high > 0 ? (double)high : 0.0;
+    const double scale = fmax((most - least) / 255, 1e-30);
+    const double zero = round(-128 - least / scale);
+    struct det_quant q;
+    q.scale = (float)scale;
+    q.zero = (int32_t)fmin(fmax(zero, -128.0), 127.0);
+    return q;
+}
+
+#endif
