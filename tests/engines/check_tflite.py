@@ -2,6 +2,8 @@
 import io
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 import time
@@ -288,6 +290,22 @@ def check_reading_in_8_bits(libdet, report, model):
     report.say(not wrong, f"8 bits by FlatBuffers' reader: {wrong or f'{len(kinds)} operators'}")
 
 
+def check_npu(libdet, report, model):
+    """Arm's compiler for the Ethos-U: nothing but the post-processing is left to the processor."""
+    folder = os.path.dirname(os.path.dirname(sys.executable))
+    vela = shutil.which(os.environ.get("VELA", os.path.join(folder, "vela", "bin", "vela")))
+    if vela is None:
+        report.skip("vela is not installed (PyPI's ethos-u-vela)")
+        return
+    for outputs, what, most in ((RAW, "raw", 0), (DETECTIONS, "detections", 4)):
+        file = libdet.export(model, "tflite", "eight-npu", outputs=outputs)
+        done = subprocess.run([vela, "--accelerator-config", "ethos-u65-512", "--output-dir", libdet.path("npu"), path_of(file)], capture_output=True, text=True)
+        found = re.findall(r"(CPU|NPU) operators += (\d+)", done.stdout)
+        counts = {kind: int(count) for kind, count in found}
+        ok = done.returncode == 0 and counts.get("CPU") == most and counts.get("NPU", 0) > 100
+        report.say(ok, f"8 bits, vela, {what}: {counts.get('NPU')} operators on the NPU, {counts.get('CPU')} on the CPU{'' if ok else done.stderr[-300:]}")
+
+
 TASK = """
 import sys, numpy as np
 from tflite_support.task import vision
@@ -353,6 +371,7 @@ def check(options):
     vehicles = check_eight_bits(libdet, report, "data/vehicles.det", os.path.abspath("data/vehicles.det"), pictures)
     check_detections_in_8_bits(libdet, report, "data/vehicles.det", vehicles, pictures)
     check_reading_in_8_bits(libdet, report, vehicles)
+    check_npu(libdet, report, vehicles)
     check_eight_bits(libdet, report, "1 class", libdet.model(320, 1), pictures[:6])
     check_eight_bits(libdet, report, "90 classes", libdet.model(256, 90), pictures[:4])
     check_eight_bits(libdet, report, "scales and zeros at their ends", libdet.model(288, 2), pictures[:6], hostile=7)

@@ -26,4 +26,8 @@ if python3 -m venv "$folder/task" >/dev/null 2>&1; then
     extra "$folder/task/bin/pip" install --quiet --disable-pip-version-check pybind11==3.1.0 protobuf==3.20.3
     extra "$folder/task/bin/pip" install --quiet --disable-pip-version-check --no-deps tflite-support==0.4.4
 fi
+# Arm's compiler for the Ethos-U.
+if python3 -m venv "$folder/vela" >/dev/null 2>&1; then
+    extra "$folder/vela/bin/pip" install --quiet --disable-pip-version-check ethos-u-vela==5.2.0
+fi
 cat "$here/requirements.txt" "$here/install.sh" >"$folder/installed"
