@@ -103,7 +103,7 @@ def check_layers(network, report, name, pixels):
     names = [node.output[0] for node in network.rounded]
     values = dict(zip(names, session.run(names, {"input_tensor": pixels})))
     count = equal = worst = 0
-    least = {}
+    least, ok = {}, True
     for kind, compute in (("Conv", convolution), ("Add", addition)):
         for node in network.in_8_bits(kind):
             maker = network.maker[node.input[0]]
@@ -114,11 +114,11 @@ def check_layers(network, report, name, pixels):
             share = float(np.mean(apart == 0))
             least[kind] = min(least.get(kind, 1.0), share)
             worst = max(worst, int(apart.max()))
+            ok &= np.count_nonzero(apart) <= 2 + (1 - EQUAL[kind]) * apart.size  # of small maps one is many
             count += 1
             equal += share
-    ok = count > 60 and worst <= 1 and all(least[kind] >= EQUAL[kind] for kind in least)
     said = f"{100 * equal / count:.4f} % of the results equal, in the worst convolution {100 * least['Conv']:.4f} %, in the worst addition {100 * least['Add']:.4f} %"
-    report.say(ok, f"{name}: {count} layers by ONNX Runtime: {said}, none off by more than {worst}")
+    report.say(ok and count > 60 and worst <= 1, f"{name}: {count} layers by ONNX Runtime: {said}, none off by more than {worst}")
 
 
 def check_fused(network, libdet, report, name, path):
@@ -229,8 +229,9 @@ def check(options):
     if golden is None:
         report.skip("no trained_raccoon here")
     else:
-        words = ["--pipeline_config_path", os.path.join(golden, "pipeline.config"), "--checkpoint", os.path.join(golden, "ckpt-2")]
-        model = quantised(options, libdet, "raccoons", words, common.shared("data", "raccoon", "train.tfrecord"), 60, False)
+        records = common.shared("data", "raccoon", "train.tfrecord")
+        words = ["--pipeline_config_path", os.path.join(golden, "pipeline.config"), "--checkpoint", os.path.join(golden, "ckpt-2"), "--recalibrate", records]
+        model = quantised(options, libdet, "raccoons", words, records, 60, False)
         check_model(libdet, report, "raccoons", model, common.pictures(options.pictures), 0.5)
     for seed in (1, 2, 3):  # drawn weights tell nothing from nothing: no detections
         model = quantised(options, libdet, f"random-{seed}", ["--checkpoint", libdet.random(seed)], folder, 10, seed == 1)
