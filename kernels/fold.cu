@@ -86,7 +86,7 @@ static __global__ void __launch_bounds__(FOLD_CHANNELS *FOLD_ROWS)
     for (int row = (int)threadIdx.y; row < l.rows; row += FOLD_ROWS) {
         const int64_t at = (int64_t)row * l.channels + channel;
         const float w = (float)((double)params[l.kernel + at] * scale);
-        const float steps = roundf(w / step);
+        const float steps = det_round_away(w / step);
         folded[l.folded_kernel + at] = step * (steps < -127  ? -127.0f
                                                : steps > 127 ? 127.0f
                                                              : steps);
