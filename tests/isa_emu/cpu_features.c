@@ -9,7 +9,17 @@ const char *detk_why_not_avx2(void)
                : "this processor has no AVX2 with FMA";
 }
 
+const char *detk_why_not_avxvnni(void)
+{
+    return detk_why_not_avx2();
+}
+
 const char *detk_why_not_avx512(void)
+{
+    return detk_why_not_avx2();
+}
+
+const char *detk_why_not_avx512vnni(void)
 {
     return detk_why_not_avx2();
 }

@@ -9,7 +9,7 @@
 #include "ops/ops.h"
 
 /* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an
- * input channel; in bf16 a pair of them, in 8 bits four, the last perhaps with zeros. */
+ * input channel; in bf16 a pair of them, in 8 bits four or two, the last perhaps with zeros. */
 struct detk_pointwise {
     const struct detk_blocked *kernels;
     int32_t in_c, out_c, rows, panels;
