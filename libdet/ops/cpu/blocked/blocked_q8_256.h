@@ -29,6 +29,12 @@ INLINE void store_sums(int32_t *to, __m256i sums)
     _mm256_storeu_si256((__m256i *)(void *)to, sums);
 }
 
+/* 16 values of 0 .. 255. */
+INLINE __m128i bytes_of(__m256i values)
+{
+    return _mm_packus_epi16(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
+}
+
 INLINE __m256i load_values(const float *from);
 INLINE void store_values(float *to, __m256i values);
 INLINE void store_half(float *to, __m256i values);
@@ -36,66 +42,93 @@ INLINE __m256i add_products(__m256i sum, __m256i pixel, __m256i columns);
 
 /* --- results --- */
 
-/* Estimates of eight results. *farthest: how far from a whole number they lie at most. */
-INLINE __m256i nearest(__m256 value, __m256 *farthest)
+/* What the results of 16 columns are made with, or of eight: `second` is unused then. In registers
+ * or on the stack: what a kernel writes could be what it is made from. */
+struct finish {
+    const struct detk_q8_finish *of;
+    __m256 first, second, zero, limit;
+    __m256i low, high;
+};
+
+INLINE struct finish finish_with(const struct detk_q8_finish *f, __m256 first, __m256 second)
+{
+    return (struct finish){
+        .of = f,
+        .first = first,
+        .second = second,
+        .zero = _mm256_set1_ps((float)f->zero),
+        /* Distances from whole numbers from which on results are made exactly. */
+        .limit = _mm256_set1_ps(f->exact ? 0.0f : 0.5f - DETK_Q8_NEAR),
+        .low = _mm256_set1_epi16((int16_t)f->low),
+        .high = _mm256_set1_epi16((int16_t)f->high),
+    };
+}
+
+INLINE __m256 estimate(__m256i sum, __m256 scale, __m256 zero)
+{
+    return _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, zero);
+}
+
+/* The nearest whole number, and how far away it is. */
+INLINE __m256i nearest(__m256 value, __m256 *distance)
 {
     const __m256i q = _mm256_cvtps_epi32(value);
     const __m256 rest = _mm256_sub_ps(value, _mm256_cvtepi32_ps(q));
-    *farthest = _mm256_max_ps(*farthest, _mm256_andnot_ps(_mm256_set1_ps(-0.0f), rest));
+    *distance = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), rest);
     return q;
 }
 
-INLINE __m256i estimate(__m256i sum, __m256 scale, __m256 zero, __m256 *farthest)
+/* The lanes that lie as far away as `limit`. */
+INLINE int reach(__m256 distance, __m256 limit)
 {
-    return nearest(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), scale, zero), farthest);
+    return _mm256_movemask_ps(_mm256_cmp_ps(distance, limit, _CMP_GE_OQ));
 }
 
-INLINE bool is_near(__m256 farthest)
+INLINE __m256i clamp(__m256i values, __m256i low, __m256i high)
 {
-    const __m256 limit = _mm256_set1_ps(0.5f - DETK_Q8_NEAR);
-    return _mm256_movemask_ps(_mm256_cmp_ps(farthest, limit, _CMP_GE_OQ)) != 0;
+    return _mm256_min_epi16(_mm256_max_epi16(values, low), high);
 }
 
-INLINE __m256i clamp(__m256i values, int32_t low, int32_t high)
+/* Replaces the results of `lanes` by exact ones. */
+static __attribute__((noinline)) __m256i finish_exactly(const struct detk_q8_finish *f,
+                                                        __m256i values, __m256i first,
+                                                        __m256i second, int lanes)
 {
-    return _mm256_min_epi16(_mm256_max_epi16(values, _mm256_set1_epi16((int16_t)low)),
-                            _mm256_set1_epi16((int16_t)high));
-}
-
-/* The first `columns` sums. */
-static __attribute__((noinline)) __m256i
-finish_exactly(const struct detk_q8_finish *f, __m256i first, __m256i second, int32_t columns)
-{
-    _Alignas(32) int16_t values[DETK_BLOCK] = {0};
-    _Alignas(32) int32_t sums[DETK_BLOCK];
+    int32_t sums[DETK_BLOCK];
+    int16_t results[DETK_BLOCK];
     store_sums(sums, first);
     store_sums(sums + LANES, second);
-    for (int32_t j = 0; j < columns; j++)
-        values[j] = detk_q8_finish_one(f, j, sums[j]);
-    return load(values);
+    _mm256_storeu_si256((__m256i *)(void *)results, values);
+    for (int j = 0; j < DETK_BLOCK; j++) {
+        if ((lanes >> j & 1) != 0)
+            results[j] = detk_q8_finish_one(f, j, sums[j]);
+    }
+    return load(results);
 }
 
-/* Of 16 columns. */
-INLINE __m256i finish_block(const struct detk_q8_finish *f, __m256i first, __m256i second)
+INLINE __m256i finish_block(const struct finish *f, __m256i first, __m256i second)
 {
-    const __m256 zero = _mm256_set1_ps((float)f->zero);
-    __m256 farthest = _mm256_setzero_ps();
-    const __m256i a = estimate(first, _mm256_loadu_ps(f->scale), zero, &farthest);
-    const __m256i b = estimate(second, _mm256_loadu_ps(f->scale + LANES), zero, &farthest);
-    if (__builtin_expect(f->exact || is_near(farthest), 0))
-        return finish_exactly(f, first, second, DETK_BLOCK);
-    return clamp(_mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8), f->low, f->high);
+    __m256 near_a, near_b;
+    const __m256i a = nearest(estimate(first, f->first, f->zero), &near_a);
+    const __m256i b = nearest(estimate(second, f->second, f->zero), &near_b);
+    const __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(a, b), 0xD8);
+    const __m256i values = clamp(both, f->low, f->high);
+    if (__builtin_expect(reach(_mm256_max_ps(near_a, near_b), f->limit), 0) == 0)
+        return values;
+    return finish_exactly(f->of, values, first, second,
+                          reach(near_a, f->limit) | reach(near_b, f->limit) << LANES);
 }
 
-/* Of eight columns; the others of the result are copies of them. */
-INLINE __m256i finish_half(const struct detk_q8_finish *f, __m256i sum)
+/* Of eight columns; the others of the result mean nothing. */
+INLINE __m256i finish_half(const struct finish *f, __m256i sum)
 {
-    const __m256 zero = _mm256_set1_ps((float)f->zero);
-    __m256 farthest = _mm256_setzero_ps();
-    const __m256i q = estimate(sum, _mm256_loadu_ps(f->scale), zero, &farthest);
-    if (__builtin_expect(f->exact || is_near(farthest), 0))
-        return finish_exactly(f, sum, sum, LANES);
-    return clamp(_mm256_permute4x64_epi64(_mm256_packs_epi32(q, q), 0xD8), f->low, f->high);
+    __m256 near;
+    const __m256i q = nearest(estimate(sum, f->first, f->zero), &near);
+    const __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(q, q), 0xD8);
+    const __m256i values = clamp(both, f->low, f->high);
+    const int lanes = reach(near, f->limit);
+    return __builtin_expect(lanes, 0) == 0 ? values
+                                           : finish_exactly(f->of, values, sum, sum, lanes);
 }
 
 INLINE __m256 real_half(__m256i values, const int half)
@@ -108,66 +141,90 @@ INLINE __m256 real_half(__m256i values, const int half)
 static __attribute__((noinline)) __m256i add_exactly(const struct detk_q8_sum *s, __m256i a,
                                                      __m256i b)
 {
-    _Alignas(32) int16_t left[DETK_BLOCK], right[DETK_BLOCK];
-    _mm256_store_si256((__m256i *)(void *)left, a);
-    _mm256_store_si256((__m256i *)(void *)right, b);
+    int16_t left[DETK_BLOCK], right[DETK_BLOCK];
+    _mm256_storeu_si256((__m256i *)(void *)left, a);
+    _mm256_storeu_si256((__m256i *)(void *)right, b);
     for (int j = 0; j < DETK_BLOCK; j++)
         left[j] = detk_q8_sum_one(s, (uint8_t)left[j], (uint8_t)right[j]);
     return load(left);
 }
 
-/* Sums of stored values, 16 of each. */
-INLINE __m256i add_blocks(const struct detk_q8_sum *s, __m256i a, __m256i b)
+/* For sums of two stored tensors. */
+struct sum {
+    const struct detk_q8_sum *of;
+    __m256 a_zero, b_zero, a, b, zero, limit;
+    __m256i low, high;
+};
+
+INLINE struct sum sum_with(const struct detk_q8_sum *s)
 {
     const struct det_q8_add *add = &s->add;
-    const __m256 a_zero = _mm256_set1_ps((float)(add->a_zero + DETK_Q8_BIAS));
-    const __m256 b_zero = _mm256_set1_ps((float)(add->b_zero + DETK_Q8_BIAS));
-    const __m256 zero = _mm256_set1_ps((float)(add->to.zero + DETK_Q8_BIAS));
-    const __m256 a_factor = _mm256_set1_ps(s->a), b_factor = _mm256_set1_ps(s->b);
-    __m256 farthest = _mm256_setzero_ps();
+    return (struct sum){
+        .of = s,
+        .a_zero = _mm256_set1_ps((float)(add->a_zero + DETK_Q8_BIAS)),
+        .b_zero = _mm256_set1_ps((float)(add->b_zero + DETK_Q8_BIAS)),
+        .a = _mm256_set1_ps(s->a),
+        .b = _mm256_set1_ps(s->b),
+        .zero = _mm256_set1_ps((float)(add->to.zero + DETK_Q8_BIAS)),
+        .limit = _mm256_set1_ps(s->exact ? 0.0f : 0.5f - DETK_Q8_NEAR),
+        .low = _mm256_set1_epi16((int16_t)(add->to.low + DETK_Q8_BIAS)),
+        .high = _mm256_set1_epi16((int16_t)(add->to.high + DETK_Q8_BIAS)),
+    };
+}
+
+/* Of 16 values each. */
+INLINE __m256i add_blocks(const struct sum *s, __m256i a, __m256i b)
+{
+    __m256 near[2];
     __m256i q[2];
     UNROLL_ALL for (int i = 0; i < 2; i++)
     {
         const __m256 inner =
-            _mm256_fmadd_ps(_mm256_sub_ps(real_half(b, i), b_zero), b_factor, zero);
-        q[i] = nearest(_mm256_fmadd_ps(_mm256_sub_ps(real_half(a, i), a_zero), a_factor, inner),
-                       &farthest);
+            _mm256_fmadd_ps(_mm256_sub_ps(real_half(b, i), s->b_zero), s->b, s->zero);
+        q[i] = nearest(_mm256_fmadd_ps(_mm256_sub_ps(real_half(a, i), s->a_zero), s->a, inner),
+                       &near[i]);
     }
-    if (__builtin_expect(s->exact || is_near(farthest), 0))
-        return add_exactly(s, a, b);
-    return clamp(_mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xD8),
-                 add->to.low + DETK_Q8_BIAS, add->to.high + DETK_Q8_BIAS);
+    if (__builtin_expect(reach(_mm256_max_ps(near[0], near[1]), s->limit), 0) != 0)
+        return add_exactly(s->of, a, b);
+    return clamp(_mm256_permute4x64_epi64(_mm256_packs_epi32(q[0], q[1]), 0xD8), s->low, s->high);
 }
 
 /* --- products --- */
 
 /* Out of line: only a network's outputs are so. */
-static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t, float *c,
+static __attribute__((noinline)) void write_reals(const struct detk_pixel_tile *t, float *c,
                                                   const int32_t *sums)
 {
     for (int32_t j = 0; j < t->cols; j++)
         c[j] = detk_q8_real(t->finish, detk_q8_finish_one(t->finish, j, sums[j]));
 }
 
-INLINE void write_pixel(const struct detk_pixel_tile *t, const float *add, float *c,
-                        const __m256i *sum, const int vectors)
+INLINE void write_plain(const struct detk_pixel_tile *t, float *c, const __m256i *sum,
+                        const int vectors)
+{
+    int32_t sums[DETK_TILE_MAX_VECTORS * LANES];
+    UNROLL_ALL for (int v = 0; v < vectors; v++) store_sums(sums + v * LANES, sum[v]);
+    write_reals(t, c, sums);
+}
+
+/* Blocks of columns of a tile. */
+#define TILE_BLOCKS ((DETK_TILE_MAX_VECTORS + 1) / 2)
+
+INLINE void write_pixel(const struct detk_pixel_tile *t, const struct finish *finish,
+                        const struct sum *join, const float *add, float *c, const __m256i *sum,
+                        const int vectors)
 {
     UNROLL_ALL for (int v = 0; v < vectors; v += 2)
     {
-        const struct detk_q8_finish f = detk_q8_finish_from(t->finish, v * LANES);
-        const float *other = add + v / 2 * t->add_block;
-        float *to = c + v / 2 * t->c_block;
-        if (v + 1 < vectors) {
-            __m256i values = finish_block(&f, sum[v], sum[v + 1]);
-            if (add != NULL)
-                values = add_blocks(t->sum, load_values(other), values);
-            store_values(to, values);
-        } else {
-            __m256i values = finish_half(&f, sum[v]);
-            if (add != NULL)
-                values = add_blocks(t->sum, load_values(other), values);
-            store_half(to, values);
-        }
+        const bool whole = v + 1 < vectors;
+        __m256i values = whole ? finish_block(&finish[v / 2], sum[v], sum[v + 1])
+                               : finish_half(&finish[v / 2], sum[v]);
+        if (add != NULL)
+            values = add_blocks(join, load_values(add + v / 2 * t->add_block), values);
+        if (whole)
+            store_values(c + v / 2 * t->c_block, values);
+        else
+            store_half(c + v / 2 * t->c_block, values);
     }
 }
 
@@ -182,17 +239,16 @@ INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
         UNROLL_ALL for (int v = 0; v < vectors; v++)
         {
             sum[i][v] = add_products(sum[i][v], left, right[v]);
-            /* One sum after the other: all products added first would need more registers than
+            /* One after the other: sums of several products at once would need more registers than
              * there are. */
             __asm__("" : "+x"(sum[i][v]));
         }
     }
 }
 
-INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, const float *add, float *c,
-                     const int rows, const int vectors)
+INLINE void one_tile(const struct detk_pixel_tile *t, const float *a,
+                     __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows, const int vectors)
 {
-    __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
     UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
         const __m256i bias = load(t->bias + v * LANES);
@@ -206,25 +262,34 @@ INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, const floa
     }
     for (; left > 0; left -= WORD_TERMS, a++, b += vectors * LANES)
         step(sum, a, b, rows, vectors);
-    if (__builtin_expect(t->plain, 0)) {
-        _Alignas(32) int32_t sums[DETK_TILE_MAX_VECTORS * LANES];
-        for (int i = 0; i < rows; i++) {
-            for (int v = 0; v < vectors; v++)
-                store_sums(sums + v * LANES, sum[i][v]);
-            write_plain(t, c + i * t->c_pixel, sums);
-        }
-        return;
-    }
-    UNROLL_ALL for (int i = 0; i < rows; i++)
-        write_pixel(t, add == NULL ? NULL : add + i * WORDS, c + i * t->c_pixel, sum[i], vectors);
 }
 
 INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vectors)
 {
     const float *a = t->a, *add = t->add;
+    const struct sum join = sum_with(t->sum);
+    struct detk_q8_finish of[TILE_BLOCKS];
+    struct finish finish[TILE_BLOCKS];
     float *c = t->c;
+    UNROLL_ALL for (int v = 0; v < vectors; v += 2)
+    {
+        of[v / 2] = detk_q8_finish_from(t->finish, v * LANES);
+        const __m256 first = _mm256_loadu_ps(t->finish->scale + v * LANES);
+        finish[v / 2] = finish_with(
+            &of[v / 2], first,
+            v + 1 < vectors ? _mm256_loadu_ps(t->finish->scale + (v + 1) * LANES) : first);
+    }
     for (int64_t left = t->tiles; left > 0; left--) {
-        one_tile(t, a, add, c, rows, vectors);
+        __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
+        one_tile(t, a, sum, rows, vectors);
+        UNROLL_ALL for (int i = 0; i < rows; i++)
+        {
+            if (__builtin_expect(t->plain, 0))
+                write_plain(t, c + i * t->c_pixel, sum[i], vectors);
+            else
+                write_pixel(t, finish, &join, add == NULL ? NULL : add + i * WORDS,
+                            c + i * t->c_pixel, sum[i], vectors);
+        }
         a += rows * WORDS;
         c += rows * t->c_pixel;
         if (add != NULL)
@@ -249,10 +314,10 @@ ROWS_4(TILE, 3)
 
 static void add_upsampled(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to)
 {
-    for (int32_t x = 0; x < w; x++) {
+    const struct sum join = sum_with(sum);
+    for (int32_t x = 0; x < w; x++, to += WORDS) {
         const __m256i a = load_values(low + (ptrdiff_t)(x / 2) * WORDS);
-        store_values(to + (ptrdiff_t)x * WORDS,
-                     add_blocks(sum, a, load_values(to + (ptrdiff_t)x * WORDS)));
+        store_values(to, add_blocks(&join, a, load_values(to)));
     }
 }
 
@@ -281,7 +346,7 @@ static void narrow(const float *from, int32_t pixels, const struct det_q8_tensor
         const __m256i first = steps_of(_mm256_loadu_ps(from), scale, zero);
         const __m256i second = steps_of(_mm256_loadu_ps(from + LANES), scale, zero);
         const __m256i both = _mm256_permute4x64_epi64(_mm256_packs_epi32(first, second), 0xD8);
-        store_values(to, clamp(both, 0, 255));
+        store_values(to, clamp(both, _mm256_setzero_si256(), _mm256_set1_epi16(255)));
     }
 }
 
@@ -296,9 +361,26 @@ static void widen(const float *from, int32_t pixels, const struct det_q8_tensor 
     }
 }
 
+/* Of eight normalised pixel values (det_q8_grey_level()). */
+INLINE __m256i grey_levels(const float *from)
+{
+    const __m256 level = _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(from), _mm256_set1_ps(127.5f)),
+                                       _mm256_set1_ps(128.0f));
+    /* The second operand where the first is NaN: 0. */
+    const __m256 limited =
+        _mm256_min_ps(_mm256_max_ps(level, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
+    return _mm256_cvttps_epi32(limited);
+}
+
 static void narrow_input(const float *from, int32_t count, uint8_t *to)
 {
-    for (int32_t i = 0; i < count; i++)
+    int32_t i = 0;
+    for (; i + DETK_BLOCK <= count; i += DETK_BLOCK) {
+        const __m256i both = _mm256_permute4x64_epi64(
+            _mm256_packs_epi32(grey_levels(from + i), grey_levels(from + i + LANES)), 0xD8);
+        _mm_storeu_si128((__m128i *)(void *)(to + i), bytes_of(both));
+    }
+    for (; i < count; i++)
         to[i] = (uint8_t)det_q8_grey_level(from[i]);
 }
 

@@ -55,7 +55,7 @@ INLINE __m256i words_apart(const void *words, const int odd)
 struct dw_weights {
     struct column w[3];
     __m256i bias[2];
-    __m256 scale[2], zero;
+    struct finish finish;
 };
 
 /* From words of one column's three rows. */
@@ -78,9 +78,9 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
             to[1] = _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, _mm256_add_epi8(row_2, word)), 8);
         }
         k.bias[odd] = words_apart(job->bias, odd);
-        k.scale[odd] = _mm256_castsi256_ps(words_apart(job->finish->scale, odd));
     }
-    k.zero = _mm256_set1_ps((float)job->finish->zero);
+    k.finish = finish_with(job->finish, _mm256_castsi256_ps(words_apart(job->finish->scale, 0)),
+                           _mm256_castsi256_ps(words_apart(job->finish->scale, 1)));
     return k;
 }
 
@@ -90,22 +90,21 @@ INLINE __m256i dw_sum(__m256i sum, const __m256i in[2], const __m256i w[2])
     return _mm256_add_epi32(sum, _mm256_madd_epi16(in[1], w[1]));
 }
 
-INLINE void dw_pixel(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const struct column *a, const struct column *b, const struct column *c,
-                     float *out)
+INLINE void dw_pixel(const struct dw_weights *k, const struct column *a, const struct column *b,
+                     const struct column *c, float *out)
 {
-    const struct detk_q8_finish *f = job->finish;
+    const struct finish *f = &k->finish;
     __m256i even = dw_sum(k->bias[0], a->even, k->w[0].even);
     __m256i odd = dw_sum(k->bias[1], a->odd, k->w[0].odd);
     even = dw_sum(dw_sum(even, b->even, k->w[1].even), c->even, k->w[2].even);
     odd = dw_sum(dw_sum(odd, b->odd, k->w[1].odd), c->odd, k->w[2].odd);
-    __m256 farthest = _mm256_setzero_ps();
-    const __m256i q = estimate(even, k->scale[0], k->zero, &farthest);
-    const __m256i r = estimate(odd, k->scale[1], k->zero, &farthest);
+    __m256 near_even, near_odd;
+    const __m256i q = nearest(estimate(even, f->first, f->zero), &near_even);
+    const __m256i r = nearest(estimate(odd, f->second, f->zero), &near_odd);
     __m256i values = clamp(_mm256_packs_epi32(q, r), f->low, f->high);
-    if (__builtin_expect(f->exact || is_near(farthest), 0))
-        values = finish_exactly(f, _mm256_permute2x128_si256(even, odd, 0x20),
-                                _mm256_permute2x128_si256(even, odd, 0x31), DETK_BLOCK);
+    if (__builtin_expect(reach(_mm256_max_ps(near_even, near_odd), f->limit), 0) != 0)
+        values = finish_exactly(f->of, values, _mm256_permute2x128_si256(even, odd, 0x20),
+                                _mm256_permute2x128_si256(even, odd, 0x31), 0xFFFF);
     store_values(out, values);
 }
 
@@ -115,7 +114,7 @@ INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
     struct column a = column_at(rows, 0), b = column_at(rows, 1);
     for (int64_t x = 0; x < job->out_w; x++) {
         const struct column c = column_at(rows, x + 2);
-        dw_pixel(job, k, &a, &b, &c, out + x * WORDS);
+        dw_pixel(k, &a, &b, &c, out + x * WORDS);
         a = b;
         b = c;
     }
@@ -127,7 +126,7 @@ INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
     struct column a = column_at(rows, 0);
     for (int64_t x = 0; x < job->out_w; x++) {
         const struct column b = column_at(rows, 2 * x + 1), c = column_at(rows, 2 * x + 2);
-        dw_pixel(job, k, &a, &b, &c, out + x * WORDS);
+        dw_pixel(k, &a, &b, &c, out + x * WORDS);
         a = c;
     }
 }

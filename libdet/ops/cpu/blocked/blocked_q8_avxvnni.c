@@ -4,11 +4,6 @@
 #define WORDS         4
 #include "ops/cpu/blocked/blocked_q8_256.h"
 
-INLINE __m128i bytes_of(__m256i values)
-{
-    return _mm_packus_epi16(_mm256_castsi256_si128(values), _mm256_extracti128_si256(values, 1));
-}
-
 INLINE __m256i load_values(const float *from)
 {
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)from));
@@ -86,13 +81,17 @@ INLINE __m256i four_words(const void *from)
 }
 
 struct dw_weights {
-    __m256i w[3][4], bias[4];
-    __m256 scale[4], zero;
+    __m256i w[3][4], bias[4], low, high;
+    __m256 scale[4], zero, limit;
 };
 
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 {
-    struct dw_weights k;
+    const struct finish f = finish_with(job->finish, _mm256_setzero_ps(), _mm256_setzero_ps());
+    struct dw_weights k = {.low = _mm256_set1_epi8((char)job->finish->low),
+                           .high = _mm256_set1_epi8((char)job->finish->high),
+                           .zero = f.zero,
+                           .limit = f.limit};
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
         UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
@@ -100,33 +99,34 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
         k.bias[i] = four_words(job->bias + i * 4);
         k.scale[i] = _mm256_castsi256_ps(four_words(job->finish->scale + i * 4));
     }
-    k.zero = _mm256_set1_ps((float)job->finish->zero);
     return k;
 }
 
-/* Of the pixel in the lower or upper 128 bits. */
+/* All of the pixel in the lower or upper 128 bits. */
 INLINE __m128i pixel_exactly(const struct detk_q8_finish *f, const __m256i sum[4], const int upper)
 {
     __m256i both[2];
     UNROLL_ALL for (int i = 0; i < 2; i++) both[i] =
         upper == 0 ? _mm256_permute2x128_si256(sum[2 * i], sum[2 * i + 1], 0x20)
                    : _mm256_permute2x128_si256(sum[2 * i], sum[2 * i + 1], 0x31);
-    return bytes_of(finish_exactly(f, both[0], both[1], DETK_BLOCK));
+    return bytes_of(finish_exactly(f, _mm256_setzero_si256(), both[0], both[1], 0xFFFF));
 }
 
 INLINE void dw_finish(const struct detk_dw_rows *job, const struct dw_weights *k,
                       const __m256i sum[4], float *out, int64_t pixels)
 {
-    const struct detk_q8_finish *f = job->finish;
-    __m256 farthest = _mm256_setzero_ps();
+    __m256 near[4];
     __m256i q[4];
-    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] = estimate(sum[i], k->scale[i], k->zero, &farthest);
+    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] =
+        nearest(estimate(sum[i], k->scale[i], k->zero), &near[i]);
     __m256i bytes =
         _mm256_packus_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-    bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, _mm256_set1_epi8((char)f->low)),
-                            _mm256_set1_epi8((char)f->high));
-    if (__builtin_expect(f->exact || is_near(farthest), 0))
-        bytes = _mm256_setr_m128i(pixel_exactly(f, sum, 0), pixel_exactly(f, sum, 1));
+    bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, k->low), k->high);
+    const __m256 farthest =
+        _mm256_max_ps(_mm256_max_ps(near[0], near[1]), _mm256_max_ps(near[2], near[3]));
+    if (__builtin_expect(reach(farthest, k->limit), 0) != 0)
+        bytes = _mm256_setr_m128i(pixel_exactly(job->finish, sum, 0),
+                                  pixel_exactly(job->finish, sum, 1));
     if (__builtin_expect(pixels >= 2, 1))
         _mm256_storeu_si256((__m256i *)(void *)out, bytes);
     else
