@@ -178,6 +178,44 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
     return DET_OK;
 }
 
+/* Weights HWIO as those of a product of windows: each tap's channels in whole blocks. */
+static det_status pack_dense(struct det_env *env, const struct detk_source *s,
+                             const struct det_conv_shape *shape, const struct det_q8_tensor *out,
+                             const struct det_q8_conv *layer, struct detk_pointwise *to)
+{
+    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
+    const size_t run = (size_t)shape->in_c * (size_t)shape->out_c;
+    const size_t terms = (size_t)detk_blocks(shape->in_c) * DETK_BLOCK;
+    int8_t *weights = NULL;
+    struct det_q8_conv windows = *layer;
+    DET_TRY_RETURN(det_alloc(env, &weights, taps * terms, (size_t)shape->out_c, "packed weights"));
+    for (size_t tap = 0; tap < taps; tap++)
+        memcpy(weights + tap * terms * (size_t)shape->out_c, layer->weights + tap * run, run);
+    windows.weights = weights;
+    const det_status status = detk_q8_pointwise_pack(env, s->ops->q8, (int32_t)(taps * terms),
+                                                     shape->out_c, &windows, out->scale, to);
+    det_free(env, &weights);
+    return status;
+}
+
+static det_status make_dense(struct det_env *env, const struct detk_source *s, int32_t index,
+                             struct detk_dense_step *to)
+{
+    const struct det_op *op = &s->graph->ops[index];
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, 1);
+    const struct det_q8_tensor out = q8_tensor(s, op->out);
+    struct det_q8_layer layer;
+    to->view = detk_view_of(&shape);
+    to->in = s->maps[op->in];
+    to->out = s->maps[op->out];
+    DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
+    const det_status status = pack_dense(env, s, &shape, &out, &layer.conv, &to->product);
+    det_q8_layer_free(env, &layer);
+    if (status == DET_OK)
+        detk_dense_plan(to);
+    return status;
+}
+
 static size_t map_floats(const struct detk_map *map)
 {
     return map->first == NULL ? 0 : (size_t)detk_lines((int64_t)map->h * map->w * (int64_t)map->c);
@@ -248,6 +286,8 @@ det_status detk_step_make(struct det_env *env, const struct detk_source *source,
         detk_pointwise_plan(to);
         return DET_OK;
     }
+    case DETK_DENSE_UNIT:
+        return make_dense(env, source, units->other, &step->as.dense);
     case DETK_OTHER_UNIT:
         return make_other(env, source, units, &step->as.other);
     }
@@ -273,6 +313,9 @@ void detk_step_free(struct det_env *env, struct detk_step *step)
         break;
     case DETK_POINTWISE_UNIT:
         detk_pointwise_free(env, &step->as.pointwise.pointwise);
+        break;
+    case DETK_DENSE_UNIT:
+        detk_pointwise_free(env, &step->as.dense.product);
         break;
     case DETK_OTHER_UNIT:
         det_free(env, &step->as.other.weights);
@@ -301,6 +344,9 @@ size_t detk_step_bytes(const struct detk_step *step)
         break;
     case DETK_POINTWISE_UNIT:
         floats = detk_pointwise_floats(&step->as.pointwise.pointwise);
+        break;
+    case DETK_DENSE_UNIT:
+        floats = detk_pointwise_floats(&step->as.dense.product);
         break;
     case DETK_OTHER_UNIT:
         floats = step->as.other.weight_floats;
