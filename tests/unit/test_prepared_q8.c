@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "devices/cpu/prepared/prepared.h"
-#include "devices/cpu/prepared/prepared_weights.h"
+#include "devices/cpu/prepared/prepared_steps.h"
 #include "devices/cpu/q8_net.h"
 #include "ops/conv_shape.h"
 #include "support/mem.h"
@@ -141,8 +141,10 @@ struct layer {
     struct det_q8_factor *factors;
 };
 
-/* Factors: usual ones, those of exact ties, tiny, zero and huge ones. */
-enum kind { USUAL, TIES, HUGE_FACTORS, KINDS };
+/* Factors: usual ones, those of exact ties, tiny, zero and huge ones. SATURATING: every weight at an
+ * end, of one sign or of one for two terms, and results within their range: two products of 255 with
+ * 127 leave 16 bits. */
+enum kind { USUAL, TIES, HUGE_FACTORS, SATURATING, KINDS };
 
 static struct det_q8_factor draw_factor(enum kind kind, int32_t terms)
 {
@@ -153,6 +155,8 @@ static struct det_q8_factor draw_factor(enum kind kind, int32_t terms)
                                                     {0, 1},         {0, 62},      {1 << 30, 30}};
         return ends[draw(0, 5)];
     }
+    if (kind == SATURATING)
+        return det_q8_factor_of(draw(60, 120) / (terms * 255 * 127.0));
     return det_q8_factor_of(ldexp(draw(100, 299), -15) / sqrt(terms));
 }
 
@@ -162,14 +166,21 @@ static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
     struct layer l = {.weights = malloc((size_t)(terms * out_c)),
                       .bias = malloc((size_t)out_c * sizeof *l.bias),
                       .factors = malloc((size_t)out_c * sizeof *l.factors)};
-    for (int32_t i = 0; i < terms * out_c; i++)
-        l.weights[i] = (int8_t)(i % out_c == 3 ? 0 : kind == TIES ? draw(0, 1) : draw(-127, 127));
+    for (int32_t i = 0; i < terms * out_c; i++) {
+        const int32_t end = (i % out_c % 2 == 0 ? i % out_c : i / out_c) / 2 % 2 == 0 ? 127 : -127;
+        l.weights[i] = (int8_t)(i % out_c == 3       ? 0
+                                : kind == TIES       ? draw(0, 1)
+                                : kind == SATURATING ? end
+                                                     : draw(-127, 127));
+    }
     for (int32_t j = 0; j < out_c; j++) {
         l.bias[j] = j % 5 == 4 && kind != TIES ? draw(-(1 << 30), 1 << 30) : draw(-9000, 9000);
         l.factors[j] = draw_factor(kind, terms);
     }
     struct det_q8_target to = {zeros[draw(0, 4)], -128, 127};
-    if (draw(0, 1) == 1)
+    if (kind == SATURATING)
+        to.zero = draw(-10, 10);
+    if (draw(0, 1) == 1 && kind != SATURATING)
         to.low = to.zero;
     if (draw(0, 3) == 0)
         to.high = draw(to.low, 127);
@@ -322,6 +333,77 @@ static void depthwise_equals_plain_sums(void **state)
                 for (int32_t stride = 1; stride <= 2; stride++)
                     check_depthwise(&t.env, &list[table], sizes[i][0], sizes[i][1], c, stride,
                                     variant++);
+    test_env_check(&t);
+}
+
+static void check_dense(struct det_env *env, const struct set *set, const struct det_conv_shape *s,
+                        int variant)
+{
+    const struct detk_blocked *k = set->kernels;
+    const int32_t taps = s->kernel_h * s->kernel_w;
+    const bool plain = variant % 3 == 2;
+    const size_t count = (size_t)(s->n * s->out_h * s->out_w * s->out_c);
+    char name[128];
+    snprintf(name, sizeof name, "%s dense %dx%dx%d -> %d kernel %d stride %d variant %d", set->name,
+             s->in_h, s->in_w, s->in_c, s->out_c, s->kernel_h, s->stride, variant);
+    struct layer l = layer_make(taps * s->in_c, s->out_c, (enum kind)(variant % KINDS));
+    int8_t *in =
+        filled((size_t)(s->in_h * s->in_w * s->in_c), (enum filling)(variant / KINDS % FILLINGS));
+    int8_t *want = bytes_of(count);
+    const struct det_exec x = {0};
+    detk_q8_conv__ref(&x, s, &l.q, in, want);
+    struct blocks from = blocks_of(k, l.q.in_zero, s->in_h, s->in_w, s->in_c, variant % 2, in);
+    struct blocks to = blocks_of(k, l.q.to.zero, s->out_h, s->out_w, s->out_c, true, NULL);
+    float *got = ops_buffer(count, NULL);
+    struct detk_dense_step step = {.view = detk_view_of(s), .in = from.map, .out = to.map};
+    if (plain)
+        step.out = detk_map_plain(got, s->out_h, s->out_w, s->out_c, 0);
+    assert_ok(env, detk_q8_dense_pack(env, k, s, &l.q, 0.37f, &step.product));
+    detk_dense_plan(&step);
+    if (variant % 5 == 0) { /* as many threads would cut it */
+        step.band = 1;
+        step.bands = s->out_h;
+        step.groups = step.product.panels;
+    }
+    float *scratch = ops_buffer(step.scratch_floats, NULL);
+    const struct detk_run run = {
+        .batch = 1, .scratch = scratch, .scratch_floats = step.scratch_floats};
+    detk_dense_run(&step, &run);
+    for (size_t i = 0; i < count && plain; i++)
+        if (got[i] != det_q8_real(want[i], 0.37f, l.q.to.zero))
+            fail_msg("%s: output %zu is %g, not %d", name, i, (double)got[i], want[i]);
+    if (!plain)
+        check_equal(name, &to, want);
+    detk_pointwise_free(env, &step.product);
+    layer_drop(&l);
+    drop_bytes(in);
+    drop_bytes(want);
+    ops_free(from.memory);
+    ops_free(to.memory);
+    ops_free(got);
+    ops_free(scratch);
+}
+
+static void dense_equals_plain_sums(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{1, 1}, {2, 3}, {5, 4}, {4, 5}, {7, 9}, {1, 40}, {17, 2}};
+    static const int32_t channels[][2] = {{1, 1}, {3, 24}, {16, 8}, {17, 40}, {40, 19}};
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    struct test_env t;
+    test_env_init(&t);
+    int variant = 0;
+    for (int table = 0; table < count; table++)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+            for (size_t c = 0; c < sizeof channels / sizeof channels[0]; c++)
+                for (int32_t kernel = 1; kernel <= 7; kernel += 2)
+                    for (int32_t stride = 1; stride <= 3; stride++) {
+                        const struct det_conv_shape s =
+                            det_conv_same(1, sizes[i][0], sizes[i][1], channels[c][0],
+                                          channels[c][1], kernel, stride);
+                        check_dense(&t.env, &list[table], &s, variant++);
+                    }
     test_env_check(&t);
 }
 
@@ -566,14 +648,41 @@ static void networks_equal_the_plain_ones(void **state)
     }
 }
 
+/* What no kernel is made for goes through plain C: 5 x 5 channel by channel, and a first convolution
+ * and a sum where they are no part of a block. */
+static void dense_networks_are_products(void **state)
+{
+    (void)state;
+    int32_t dense = 0;
+    for (int n = 0; n < NETWORKS; n++) {
+        struct fixture f;
+        int32_t count = 0;
+        make(&f, &networks[n], NONE);
+        struct detk_unit *units = calloc((size_t)f.graph.op_count, sizeof *units);
+        assert_ok(&f.t.env, detk_units_find(&f.t.env, &f.graph, f.quantised, units, &count));
+        for (int32_t i = 0; i < count; i++) {
+            dense += units[i].kind == DETK_DENSE_UNIT;
+            if (units[i].kind != DETK_OTHER_UNIT)
+                continue;
+            const struct det_op *op = &f.graph.ops[units[i].other];
+            assert_true(op->kind != DET_OP_CONV || op->in == 0);
+        }
+        free(units);
+        drop(&f);
+    }
+    assert_true(dense > 0);
+}
+
 int test_prepared_q8(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_equals_plain_sums),
         cmocka_unit_test(depthwise_equals_plain_sums),
+        cmocka_unit_test(dense_equals_plain_sums),
         cmocka_unit_test(an_upsampled_map_is_added),
         cmocka_unit_test(floats_are_narrowed_and_widened),
         cmocka_unit_test(networks_equal_the_plain_ones),
+        cmocka_unit_test(dense_networks_are_products),
     };
     return cmocka_run_group_tests_name("prepared q8", tests, NULL, NULL);
 }

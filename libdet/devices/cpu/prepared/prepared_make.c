@@ -178,26 +178,6 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
     return DET_OK;
 }
 
-/* Weights HWIO as those of a product of windows: each tap's channels in whole blocks. */
-static det_status pack_dense(struct det_env *env, const struct detk_source *s,
-                             const struct det_conv_shape *shape, const struct det_q8_tensor *out,
-                             const struct det_q8_conv *layer, struct detk_pointwise *to)
-{
-    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
-    const size_t run = (size_t)shape->in_c * (size_t)shape->out_c;
-    const size_t terms = (size_t)detk_blocks(shape->in_c) * DETK_BLOCK;
-    int8_t *weights = NULL;
-    struct det_q8_conv windows = *layer;
-    DET_TRY_RETURN(det_alloc(env, &weights, taps * terms, (size_t)shape->out_c, "packed weights"));
-    for (size_t tap = 0; tap < taps; tap++)
-        memcpy(weights + tap * terms * (size_t)shape->out_c, layer->weights + tap * run, run);
-    windows.weights = weights;
-    const det_status status = detk_q8_pointwise_pack(env, s->ops->q8, (int32_t)(taps * terms),
-                                                     shape->out_c, &windows, out->scale, to);
-    det_free(env, &weights);
-    return status;
-}
-
 static det_status make_dense(struct det_env *env, const struct detk_source *s, int32_t index,
                              struct detk_dense_step *to)
 {
@@ -209,7 +189,8 @@ static det_status make_dense(struct det_env *env, const struct detk_source *s, i
     to->in = s->maps[op->in];
     to->out = s->maps[op->out];
     DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
-    const det_status status = pack_dense(env, s, &shape, &out, &layer.conv, &to->product);
+    const det_status status =
+        detk_q8_dense_pack(env, s->ops->q8, &shape, &layer.conv, out.scale, &to->product);
     det_q8_layer_free(env, &layer);
     if (status == DET_OK)
         detk_dense_plan(to);

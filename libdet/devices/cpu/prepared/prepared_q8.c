@@ -86,6 +86,25 @@ fail:
     return status;
 }
 
+det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *kernels,
+                              const struct det_conv_shape *shape, const struct det_q8_conv *layer,
+                              float real_scale, struct detk_pointwise *to)
+{
+    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
+    const size_t out_c = (size_t)shape->out_c, run = (size_t)shape->in_c * out_c;
+    const size_t terms = (size_t)detk_blocks(shape->in_c) * DETK_BLOCK;
+    int8_t *weights = NULL;
+    struct det_q8_conv windows = *layer;
+    DET_TRY_RETURN(det_alloc(env, &weights, taps * terms, out_c, "packed weights"));
+    for (size_t tap = 0; tap < taps; tap++)
+        memcpy(weights + tap * terms * out_c, layer->weights + tap * run, run);
+    windows.weights = weights;
+    const det_status status = detk_q8_pointwise_pack(env, kernels, (int32_t)(taps * terms),
+                                                     shape->out_c, &windows, real_scale, to);
+    det_free(env, &weights);
+    return status;
+}
+
 det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to)
