@@ -29,105 +29,146 @@ INLINE __m256i add_products(__m256i sum, __m256i pixel, __m256i columns)
 
 /* --- depthwise --- */
 
-/* One pixel of three rows as words of two: (row 0, row 1) and (row 2, 0), of channels 0..3 and
- * 8..11 in `even`, 4..7 and 12..15 in `odd`: what unpacking within 128 bits makes. */
-struct column {
-    __m256i even[2], odd[2];
+/* A vector is one pixel; unpacked within 128 bits it is of channels 0..3 and 8..11 (even) and of
+ * 4..7 and 12..15 (odd). Words of two: rows 0 and 1 of a column, and row 2 of two neighbouring
+ * columns, so that only one of ten products of words is half empty. */
+struct halves {
+    __m256i even, odd;
 };
 
-INLINE struct column column_at(const float *const *rows, int64_t x)
+INLINE struct halves interleave(__m256i a, __m256i b)
 {
-    const __m256i zero = _mm256_setzero_si256();
-    const __m256i r0 = load(rows[0] + x * WORDS), r1 = load(rows[1] + x * WORDS);
-    const __m256i r2 = load(rows[2] + x * WORDS);
-    return (struct column){{_mm256_unpacklo_epi16(r0, r1), _mm256_unpacklo_epi16(r2, zero)},
-                           {_mm256_unpackhi_epi16(r0, r1), _mm256_unpackhi_epi16(r2, zero)}};
+    return (struct halves){_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
 }
 
-/* Words of channels 0..3 and 8..11, or 4..7 and 12..15. */
-INLINE __m256i words_apart(const void *words, const int odd)
+/* Row 0 and 1 of a column. */
+INLINE struct halves column_at(const float *const *rows, int64_t x)
+{
+    return interleave(load(rows[0] + x * WORDS), load(rows[1] + x * WORDS));
+}
+
+/* Row 2 of column x and the next; behind the last, column end - 1, stand zeros. */
+INLINE struct halves two_at(const float *const *rows, int64_t x, int64_t end)
+{
+    const __m256i none = _mm256_setzero_si256();
+    return interleave(x < end ? load(rows[2] + x * WORDS) : none,
+                      x + 1 < end ? load(rows[2] + (x + 1) * WORDS) : none);
+}
+
+/* Words of channels 0..3 and 8..11, and of 4..7 and 12..15. */
+INLINE struct halves words_of(const void *words)
 {
     const __m256i first = load(words), second = load((const float *)words + LANES);
-    return odd == 0 ? _mm256_permute2x128_si256(first, second, 0x20)
-                    : _mm256_permute2x128_si256(first, second, 0x31);
+    return (struct halves){_mm256_permute2x128_si256(first, second, 0x20),
+                           _mm256_permute2x128_si256(first, second, 0x31)};
 }
 
+/* Of one output pixel: its columns by rows 0 and 1; row 2 by the columns from one on that begins a
+ * pair, [0], and from one on that ends it, [1]. */
 struct dw_weights {
-    struct column w[3];
-    __m256i bias[2];
+    struct halves rows_01[3], row_2[2][2], bias;
     struct finish finish;
 };
+
+/* Bytes as the upper halves of numbers, which are shifted down: byte `row` of each word of `low` in
+ * the first number of a word, that of `high` in the second. -1: none. */
+INLINE __m256i two_weights(__m256i low, int low_row, __m256i high, int high_row)
+{
+    const __m256i byte = _mm256_set1_epi32(0xFF);
+    const __m256i none = _mm256_setzero_si256();
+    const __m256i l =
+        low_row < 0 ? none : _mm256_and_si256(_mm256_srli_epi32(low, 8 * low_row), byte);
+    const __m256i h =
+        high_row < 0 ? none : _mm256_and_si256(_mm256_srli_epi32(high, 8 * high_row), byte);
+    return _mm256_srai_epi16(_mm256_or_si256(_mm256_slli_epi32(l, 8), _mm256_slli_epi32(h, 24)), 8);
+}
+
+INLINE struct halves pair_of(struct halves low, int low_row, struct halves high, int high_row)
+{
+    return (struct halves){two_weights(low.even, low_row, high.even, high_row),
+                           two_weights(low.odd, low_row, high.odd, high_row)};
+}
 
 /* From words of one column's three rows. */
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 {
-    const __m256i rows_01 = _mm256_set1_epi32(0x01800080),
-                  row_2 = _mm256_set1_epi32((int)0x80800280);
-    const __m256i word = _mm256_setr_epi32(0, 0x04040404, 0x08080808, 0x0C0C0C0C, 0, 0x04040404,
-                                           0x08080808, 0x0C0C0C0C);
     struct dw_weights k;
-    UNROLL_ALL for (int odd = 0; odd < 2; odd++)
+    struct halves w[3];
+    UNROLL_ALL for (int x = 0; x < 3; x++)
     {
-        UNROLL_ALL for (int x = 0; x < 3; x++)
-        {
-            const __m256i bytes = words_apart(job->w + x * DETK_BLOCK, odd);
-            __m256i *to = odd == 0 ? k.w[x].even : k.w[x].odd;
-            /* Each byte becomes the upper half of a number; 0x80 and more make a zero. */
-            to[0] =
-                _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, _mm256_add_epi8(rows_01, word)), 8);
-            to[1] = _mm256_srai_epi16(_mm256_shuffle_epi8(bytes, _mm256_add_epi8(row_2, word)), 8);
-        }
-        k.bias[odd] = words_apart(job->bias, odd);
+        w[x] = words_of(job->w + x * DETK_BLOCK);
+        k.rows_01[x] = pair_of(w[x], 0, w[x], 1);
     }
-    k.finish = finish_with(job->finish, _mm256_castsi256_ps(words_apart(job->finish->scale, 0)),
-                           _mm256_castsi256_ps(words_apart(job->finish->scale, 1)));
+    k.row_2[0][0] = pair_of(w[0], 2, w[1], 2);
+    k.row_2[0][1] = pair_of(w[2], 2, w[2], -1);
+    k.row_2[1][0] = pair_of(w[0], -1, w[0], 2);
+    k.row_2[1][1] = pair_of(w[1], 2, w[2], 2);
+    k.bias = words_of(job->bias);
+    const struct halves scale = words_of(job->finish->scale);
+    k.finish =
+        finish_with(job->finish, _mm256_castsi256_ps(scale.even), _mm256_castsi256_ps(scale.odd));
     return k;
 }
 
-INLINE __m256i dw_sum(__m256i sum, const __m256i in[2], const __m256i w[2])
+INLINE struct halves add_two(struct halves sum, struct halves in, struct halves w)
 {
-    sum = _mm256_add_epi32(sum, _mm256_madd_epi16(in[0], w[0]));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(in[1], w[1]));
+    return (struct halves){add_products(sum.even, in.even, w.even),
+                           add_products(sum.odd, in.odd, w.odd)};
 }
 
-INLINE void dw_pixel(const struct dw_weights *k, const struct column *a, const struct column *b,
-                     const struct column *c, float *out)
+/* From the columns a, b, c, whose third row is in `first` and `second`, from the second number of
+ * `first` on if `odd`. */
+INLINE void dw_pixel(const struct dw_weights *k, const struct halves columns[3],
+                     struct halves first, struct halves second, const int odd, float *out)
 {
     const struct finish *f = &k->finish;
-    __m256i even = dw_sum(k->bias[0], a->even, k->w[0].even);
-    __m256i odd = dw_sum(k->bias[1], a->odd, k->w[0].odd);
-    even = dw_sum(dw_sum(even, b->even, k->w[1].even), c->even, k->w[2].even);
-    odd = dw_sum(dw_sum(odd, b->odd, k->w[1].odd), c->odd, k->w[2].odd);
+    struct halves sum = k->bias;
+    UNROLL_ALL for (int x = 0; x < 3; x++) sum = add_two(sum, columns[x], k->rows_01[x]);
+    sum = add_two(add_two(sum, first, k->row_2[odd][0]), second, k->row_2[odd][1]);
     __m256 near_even, near_odd;
-    const __m256i q = nearest(estimate(even, f->first, f->zero), &near_even);
-    const __m256i r = nearest(estimate(odd, f->second, f->zero), &near_odd);
+    const __m256i q = nearest(estimate(sum.even, f->first, f->zero), &near_even);
+    const __m256i r = nearest(estimate(sum.odd, f->second, f->zero), &near_odd);
     __m256i values = clamp(_mm256_packs_epi32(q, r), f->low, f->high);
     if (__builtin_expect(reach(_mm256_max_ps(near_even, near_odd), f->limit), 0) != 0)
-        values = finish_exactly(f->of, values, _mm256_permute2x128_si256(even, odd, 0x20),
-                                _mm256_permute2x128_si256(even, odd, 0x31), 0xFFFF);
+        values = finish_exactly(f->of, values, _mm256_permute2x128_si256(sum.even, sum.odd, 0x20),
+                                _mm256_permute2x128_si256(sum.even, sum.odd, 0x31), 0xFFFF);
     store_values(out, values);
 }
 
+/* Two pixels at a time. */
 INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
                      const float *const *rows, float *out)
 {
-    struct column a = column_at(rows, 0), b = column_at(rows, 1);
-    for (int64_t x = 0; x < job->out_w; x++) {
-        const struct column c = column_at(rows, x + 2);
-        dw_pixel(k, &a, &b, &c, out + x * WORDS);
-        a = b;
-        b = c;
+    const int64_t in_w = (int64_t)job->out_w + 2;
+    struct halves columns[4] = {column_at(rows, 0), column_at(rows, 1)};
+    struct halves first = two_at(rows, 0, in_w);
+    for (int64_t x = 0; x < job->out_w; x += 2, out += 2 * WORDS) {
+        const struct halves second = two_at(rows, x + 2, in_w);
+        columns[2] = column_at(rows, x + 2);
+        dw_pixel(k, columns, first, second, 0, out);
+        if (x + 1 == job->out_w)
+            break;
+        columns[3] = column_at(rows, x + 3);
+        dw_pixel(k, columns + 1, first, second, 1, out + WORDS);
+        columns[0] = columns[2];
+        columns[1] = columns[3];
+        first = second;
     }
 }
 
 INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
                      const float *const *rows, float *out)
 {
-    struct column a = column_at(rows, 0);
-    for (int64_t x = 0; x < job->out_w; x++) {
-        const struct column b = column_at(rows, 2 * x + 1), c = column_at(rows, 2 * x + 2);
-        dw_pixel(k, &a, &b, &c, out + x * WORDS);
-        a = c;
+    const int64_t in_w = 2 * (int64_t)job->out_w + 1;
+    struct halves columns[3] = {column_at(rows, 0)};
+    struct halves first = two_at(rows, 0, in_w);
+    for (int64_t x = 0; x < job->out_w; x++, out += WORDS) {
+        const struct halves second = two_at(rows, 2 * x + 2, in_w);
+        columns[1] = column_at(rows, 2 * x + 1);
+        columns[2] = column_at(rows, 2 * x + 2);
+        dw_pixel(k, columns, first, second, 0, out);
+        columns[0] = columns[2];
+        first = second;
     }
 }
 
