@@ -1,5 +1,5 @@
 /* avxvnni.h: AVX-VNNI's products on a processor that has AVX2 only. Included before all else in the
- * _avxvnni.c files by CONFIG=isa-emu, so that they are tested where no AVX-VNNI is; nobody ships
+ * kernels for AVX-VNNI by CONFIG=isa-emu, so that they are tested where none is; nobody ships
  * this. */
 #ifndef DET_TESTS_ISA_EMU_AVXVNNI_H
 #define DET_TESTS_ISA_EMU_AVXVNNI_H

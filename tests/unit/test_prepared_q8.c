@@ -141,9 +141,9 @@ struct layer {
     struct det_q8_factor *factors;
 };
 
-/* Factors: usual ones, those of exact ties, tiny, zero and huge ones. SATURATING: every weight at an
- * end, of one sign or of one for two terms, and results within their range: two products of 255 with
- * 127 leave 16 bits. */
+/* Factors: usual ones, those of exact ties, tiny, zero and huge ones. SATURATING: every weight at
+ * an end, of one sign or of one for two terms, and results within their range: two products of 255
+ * with 127 leave 16 bits. */
 enum kind { USUAL, TIES, HUGE_FACTORS, SATURATING, KINDS };
 
 static struct det_q8_factor draw_factor(enum kind kind, int32_t terms)
@@ -648,8 +648,8 @@ static void networks_equal_the_plain_ones(void **state)
     }
 }
 
-/* What no kernel is made for goes through plain C: 5 x 5 channel by channel, and a first convolution
- * and a sum where they are no part of a block. */
+/* What no kernel is made for goes through plain C: 5 x 5 channel by channel, and a first
+ * convolution and a sum where they are no part of a block. */
 static void dense_networks_are_products(void **state)
 {
     (void)state;

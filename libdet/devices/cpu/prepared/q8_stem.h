@@ -1,7 +1,7 @@
 /* q8_stem.h: the first convolution in 8 bits as a product. Of each input row the windows of all
  * output columns lie side by side, one block of 16 values each: a window's row of taps, three
- * values a pixel, and what follows them, for which the weights are zero. The rows of a window are then
- * `channel blocks` of the output pixel, a slab's row apart. */
+ * values a pixel, and what follows them, for which the weights are zero. The rows of a window are
+ * then `channel blocks` of the output pixel, a slab's row apart. */
 #ifndef DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 #define DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 
