@@ -42,13 +42,13 @@ static void set_byte(float *word, int32_t index, int8_t value)
 }
 
 /* Value `index` of a word of `count`. */
-static void set_value(float *word, int32_t index, int32_t count, int8_t value)
+static void set_value(float *word, int32_t index, int32_t count, int32_t value)
 {
-    const int16_t wide = value;
+    const int16_t wide = (int16_t)value;
     if (count == 2)
         memcpy((char *)word + (size_t)index * sizeof wide, &wide, sizeof wide);
     else
-        set_byte(word, index, value);
+        set_byte(word, index, (int8_t)value);
 }
 
 det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
