@@ -61,7 +61,7 @@ include data.mk
 ARCH        := $(firstword $(subst -, ,$(shell $(CC) -dumpmachine)))
 ISAS_x86_64 := avx2 avx512
 SETS_x86_64 := avx512bf16
-Q8_SETS_x86_64 := avx512vnni
+Q8_SETS_x86_64 := avxvnni avx512vnni
 OTHER_ISAS  := $(if $(filter x86_64,$(ARCH)),,x86 $(ISAS_x86_64) $(SETS_x86_64) $(Q8_SETS_x86_64))
 OTHER_SRC   := $(addprefix %_,$(addsuffix .c,$(OTHER_ISAS)))
 ISAS        := generic $(ISAS_$(ARCH))
@@ -69,12 +69,14 @@ SETS        := $(ISAS) $(SETS_$(ARCH))
 Q8_SETS     := $(Q8_SETS_$(ARCH))
 ISA_generic := -DDET_ISA=generic -DDET_ISA_F32=generic -DDET_ISA_WIDTH=4
 ISA_avx2    := -mavx2 -mfma -DDET_ISA=avx2 -DDET_ISA_F32=avx2 -DDET_ISA_WIDTH=8
+AVXVNNI     := -mavxvnni
 AVX512      := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx2 -mfma
 AVX512BF16  := -mavx512bf16
 AVX512VNNI  := -mavx512vnni
 ISA_avx512   = $(AVX512) -DDET_ISA=avx512 -DDET_ISA_F32=avx512 -DDET_ISA_WIDTH=16
 ISA_avx512bf16 = $(AVX512) $(AVX512BF16) -DDET_ISA=avx512bf16 -DDET_ISA_F32=avx512 -DDET_ISA_WIDTH=16 -DDET_ISA_BF16
 ISA_avx512vnni = $(AVX512) $(AVX512VNNI)
+ISA_avxvnni    = -mavx2 -mfma $(AVXVNNI)
 isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))

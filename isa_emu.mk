@@ -1,4 +1,4 @@
-# isa_emu.mk: the AVX-512 code compiled for a processor with AVX2 (CONFIG=isa-emu, isa-emu-asan), by SIMDe's headers. Included
+# isa_emu.mk: the AVX-512 and AVX-VNNI code compiled for a processor with AVX2 (CONFIG=isa-emu, isa-emu-asan), by SIMDe's headers. Included
 # by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
@@ -7,6 +7,7 @@ ISA_GROUPS := conv net ops_bias_backward ops_conv ops_elementwise ops_gradient o
 ifneq ($(filter isa-emu%,$(CONFIG)),)
 AVX512     := -mavx2 -mfma -Wno-psabi -include tests/isa_emu/avx512.h
 AVX512BF16 :=
+AVXVNNI    := -include tests/isa_emu/avxvnni.h
 AVX512VNNI := -O1 # at -O2 the emulated tiles take minutes to compile
 LIB_SRC    := $(filter-out libdet/ops/cpu/isa/cpu_features_x86.c,$(LIB_SRC)) tests/isa_emu/cpu_features.c
 TEST_SRC   := $(filter $(ISA_GROUPS:%=tests/unit/test_%.c) $(ISA_GROUPS:%=tests/parity/test_%.c),$(TEST_SRC))

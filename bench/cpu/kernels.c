@@ -387,6 +387,13 @@ static int run_isa(const struct bench_options *options, struct bench_report *rep
     return result == 0 && has_q8 ? bench_prepared(options, report, &roof, ops, true, pool) : result;
 }
 
+/* Whether a set has the float32 and bf16 kernels of the one before it. */
+static bool repeats(const struct det_ops *ops, const struct det_ops *before)
+{
+    return before != NULL && before->bf16 != NULL && ops->blocked == before->blocked &&
+           ops->bf16->blocked == before->bf16->blocked;
+}
+
 int bench_kernels(const struct bench_options *options, struct bench_report *report)
 {
     struct bench_shape *shapes = NULL;
@@ -404,11 +411,14 @@ int bench_kernels(const struct bench_options *options, struct bench_report *repo
         return 1;
     }
     int result = 0;
+    const struct det_ops *before = NULL;
     for (int i = 0; result == 0 && (isa = det_cpu_instruction_set(i, &missing)) != NULL; i++) {
-        if (missing != NULL)
+        const struct det_ops *ops = det_ops_cpu(isa, &missing);
+        if (ops == NULL)
             printf("%s: not here: %s\n", isa, missing);
-        else
-            result = run_isa(options, report, det_ops_cpu(isa, &missing), pool, shapes, count);
+        else if (!repeats(ops, before))
+            result = run_isa(options, report, ops, pool, shapes, count);
+        before = ops == NULL ? before : ops;
     }
     det_pool_destroy(&env, &pool);
     free(shapes);

@@ -57,6 +57,10 @@ static void label_of(const struct det_graph *g, const struct detk_unit *unit, in
         snprintf(label, bytes, "1x1 %dx%dx%d-%d%s", in.height, in.width, in.channels, out.channels,
                  join);
         break;
+    case DETK_DENSE_UNIT:
+        snprintf(label, bytes, "%dx%d %dx%dx%d-%d", g->ops[unit->other].kernel,
+                 g->ops[unit->other].kernel, in.height, in.width, in.channels, out.channels);
+        break;
     case DETK_OTHER_UNIT:
         snprintf(label, bytes, "unfused %dx%dx%d-%d", in.height, in.width, in.channels,
                  out.channels);

@@ -22,7 +22,7 @@ struct probes {
 
 #define BF16_true(set)  peak_bf16__##set
 #define BF16_false(set) NULL
-#define PROBES(name, set, isa, native_bf16) \
+#define PROBES(name, set, isa, bf16, q8, native_bf16) \
     {name, peak_fma__##isa, peak_triad__##isa, peak_read__##isa, BF16_##native_bf16(set)},
 static const struct probes all_probes[] = {DETK_SETS(PROBES)};
 

@@ -93,8 +93,8 @@ const struct det_ops *det_ops_ref(void);
  * text). */
 const struct det_ops *det_ops_cpu(const char *instruction_set, const char **reason);
 
-/* The tables of this build, slowest first: "ref", then on x86-64 "sse2", "avx2", "avx512",
- * "avx512bf16", elsewhere "generic". NULL behind the last. */
+/* The tables of this build, slowest first: "ref", then on x86-64 "sse2", "avx2",
+ * "avxvnni", "avx512", "avx512vnni", "avx512bf16", elsewhere "generic". NULL behind the last. */
 const char *det_ops_cpu_name(int index);
 
 #endif

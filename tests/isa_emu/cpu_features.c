@@ -1,5 +1,5 @@
 /* cpu_features.c: takes the place of libdet/ops/cpu/isa/cpu_features_x86.c in CONFIG=isa-emu, where
- * the code for AVX-512 runs on AVX2 (avx512.h). */
+ * the code for AVX-512 and AVX-VNNI runs on AVX2 (avx512.h, avxvnni.h). */
 #include "ops/cpu/isa/cpu_features.h"
 
 const char *detk_why_not_avx2(void)
@@ -9,7 +9,17 @@ const char *detk_why_not_avx2(void)
                : "this processor has no AVX2 with FMA";
 }
 
+const char *detk_why_not_avxvnni(void)
+{
+    return detk_why_not_avx2();
+}
+
 const char *detk_why_not_avx512(void)
+{
+    return detk_why_not_avx2();
+}
+
+const char *detk_why_not_avx512vnni(void)
 {
     return detk_why_not_avx2();
 }

@@ -23,10 +23,12 @@ static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX])
             continue;
         }
         const struct det_ops *ops = det_ops_cpu(name, &missing);
-        if (!bf16 && ops->multiplies_bf16)
+        ops = bf16 ? ops->bf16 : ops;
+        /* What has the kernels of the set before it. */
+        if (count > 0 && tables[count - 1]->blocked == ops->blocked)
             continue;
         assert_true(count < OPS_TABLES_MAX);
-        tables[count++] = bf16 ? ops->bf16 : ops;
+        tables[count++] = ops;
     }
     said = true;
     return count;
@@ -34,7 +36,7 @@ static int tables_of(bool bf16, const struct det_ops *tables[OPS_TABLES_MAX])
 
 const struct ops_parts *ops_parts(const struct det_ops *ops)
 {
-#define PARTS(text, set, isa, native_bf16) \
+#define PARTS(text, set, isa, bf16, q8, native_bf16) \
     {text, {DET_PART_LIST(DET_FILL_OP, isa).gemm = &detk_gemm_##isa}},
     static const struct {
         const char *name;

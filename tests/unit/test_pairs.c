@@ -6,11 +6,11 @@
 #include "support/ops.h"
 #include "support/test.h"
 
-#define TABLE(name, set, isa, native_bf16) {name, &detk_pairs_##set},
+#define TABLE(bf16, isa) {#bf16, &detk_pairs_##bf16},
 static const struct {
     const char *isa;
     const struct detk_pairs *pairs;
-} tables[] = {DETK_SETS(TABLE)};
+} tables[] = {DETK_BF16_ISAS(TABLE)};
 
 /* Narrowing of single values behind the last whole vector keeps denormal numbers, vectors of
  * AVX512-BF16 do not: both are right. */

@@ -257,7 +257,7 @@ static void the_real_network_is_fused(void **state)
     struct test_env t;
     struct det_model_spec spec;
     struct det_graph graph;
-    int32_t count = 0, kinds[4] = {0};
+    int32_t count = 0, kinds[DETK_OTHER_UNIT + 1] = {0};
     test_env_init(&t);
     det_model_spec_default(&spec, 320, 3);
     assert_ok(&t.env, det_graph_build(&t.env, &spec, true, &graph));

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "devices/cpu/prepared/prepared.h"
-#include "devices/cpu/prepared/prepared_weights.h"
+#include "devices/cpu/prepared/prepared_steps.h"
 #include "devices/cpu/q8_net.h"
 #include "ops/conv_shape.h"
 #include "support/mem.h"
@@ -34,9 +34,12 @@ static int sets(struct set list[SETS_MAX])
     const char *name, *reason;
     for (int i = 1; (name = det_ops_cpu_name(i)) != NULL; i++) {
         const struct det_ops *ops = det_ops_cpu(name, &reason);
-        if (ops == NULL || (count > 0 && list[count - 1].kernels == ops->q8))
+        bool known = ops == NULL;
+        for (int j = 0; j < count && !known; j++)
+            known = list[j].kernels == ops->q8;
+        if (known)
             continue;
-        assert_true(ops->q8->q8);
+        assert_true(ops->q8->q8 && count < SETS_MAX);
         list[count++] = (struct set){name, ops->q8, ops};
     }
     return count;
@@ -67,6 +70,33 @@ static int8_t *filled(size_t count, enum filling how)
     return to;
 }
 
+/* Stored value `index` of words: 8 or 16 bits. */
+static int32_t stored(const struct detk_blocked *k, const float *words, int32_t index)
+{
+    uint16_t wide;
+    if (detk_q8_word_values(k) == 4)
+        return ((const uint8_t *)words)[index];
+    memcpy(&wide, (const char *)words + (size_t)index * sizeof wide, sizeof wide);
+    return wide;
+}
+
+static void store(const struct detk_blocked *k, float *words, int32_t index, int32_t value)
+{
+    const uint16_t wide = (uint16_t)value;
+    if (detk_q8_word_values(k) == 4)
+        ((uint8_t *)words)[index] = (uint8_t)value;
+    else
+        memcpy((char *)words + (size_t)index * sizeof wide, &wide, sizeof wide);
+}
+
+static float *stored_words(const struct detk_blocked *k, const int8_t *values, int32_t count)
+{
+    float *words = ops_buffer((size_t)(count / detk_q8_word_values(k)), NULL);
+    for (int32_t i = 0; i < count; i++)
+        store(k, words, i, values[i] + 128);
+    return words;
+}
+
 /* A tensor in blocks between guards, what no channel uses at random. */
 struct blocks {
     struct detk_map map;
@@ -81,14 +111,12 @@ static struct blocks blocks_of(const struct detk_blocked *k, int32_t zero, int32
     size_t words = 0;
     b.map = detk_map_blocked(k, &tensor, h, w, c, framed, 1, &words);
     b.memory = ops_buffer(words, NULL);
-    uint8_t *bytes = (uint8_t *)b.memory;
-    for (size_t i = 0; i < words * 4; i++)
-        bytes[i] = (uint8_t)draw(0, 255);
+    for (int32_t i = 0; i < (int32_t)words * detk_q8_word_values(k); i++)
+        store(k, b.memory, i, draw(0, 255));
     detk_map_place(&b.map, b.memory);
-    for (int32_t i = 0; plain != NULL && i < h * w * c; i++) {
-        uint8_t *to = (uint8_t *)detk_map_at(&b.map, 0, i % c / 16, i / c / w, i / c % w);
-        to[i % c % 16] = (uint8_t)(plain[i] + 128);
-    }
+    for (int32_t i = 0; plain != NULL && i < h * w * c; i++)
+        store(k, detk_map_at(&b.map, 0, i % c / 16, i / c / w, i / c % w), i % c % 16,
+              plain[i] + 128);
     detk_map_zero_frame(&b.map, 0, 0, detk_blocks(c), 0, h);
     return b;
 }
@@ -97,10 +125,10 @@ static void check_equal(const char *name, const struct blocks *got, const int8_t
 {
     const struct detk_map *m = &got->map;
     for (int32_t i = 0; i < m->h * m->w * m->c; i++) {
-        const uint8_t *at =
-            (const uint8_t *)detk_map_at(m, 0, i % m->c / 16, i / m->c / m->w, i / m->c % m->w);
-        if (at[i % m->c % 16] != want[i] + 128)
-            fail_msg("%s: value %d is %d, not %d", name, i, at[i % m->c % 16] - 128, want[i]);
+        const float *at = detk_map_at(m, 0, i % m->c / 16, i / m->c / m->w, i / m->c % m->w);
+        const int32_t value = stored(m->q8, at, i % m->c % 16) - 128;
+        if (value != want[i])
+            fail_msg("%s: value %d is %d, not %d", name, i, value, want[i]);
     }
 }
 
@@ -113,8 +141,10 @@ struct layer {
     float *scales;
 };
 
-/* Scales: usual ones, those of exact ties, tiny, zero and huge ones. */
-enum kind { USUAL, TIES, HUGE_SCALES, KINDS };
+/* Scales: usual ones, those of exact ties, tiny, zero and huge ones. SATURATING: every weight at an
+ * end, of one sign or of one for two terms, and results within their range: two products of 255
+ * with 127 leave 16 bits. */
+enum kind { USUAL, TIES, HUGE_SCALES, SATURATING, KINDS };
 
 static float draw_scale(enum kind kind, int32_t terms)
 {
@@ -124,6 +154,8 @@ static float draw_scale(enum kind kind, int32_t terms)
         static const float ends[] = {0x1p29f, 0x1p28f, 0x1p-31f, 0, 1e-40f, 1};
         return ends[draw(0, 5)];
     }
+    if (kind == SATURATING)
+        return (float)draw(60, 120) / ((float)terms * 255 * 127);
     return ldexpf((float)draw(100, 299), -15) / sqrtf((float)terms);
 }
 
@@ -133,14 +165,21 @@ static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
     struct layer l = {.weights = malloc((size_t)(terms * out_c)),
                       .bias = malloc((size_t)out_c * sizeof *l.bias),
                       .scales = malloc((size_t)out_c * sizeof *l.scales)};
-    for (int32_t i = 0; i < terms * out_c; i++)
-        l.weights[i] = (int8_t)(i % out_c == 3 ? 0 : kind == TIES ? draw(0, 1) : draw(-127, 127));
+    for (int32_t i = 0; i < terms * out_c; i++) {
+        const int32_t end = (i % out_c % 2 == 0 ? i % out_c : i / out_c) / 2 % 2 == 0 ? 127 : -127;
+        l.weights[i] = (int8_t)(i % out_c == 3       ? 0
+                                : kind == TIES       ? draw(0, 1)
+                                : kind == SATURATING ? end
+                                                     : draw(-127, 127));
+    }
     for (int32_t j = 0; j < out_c; j++) {
         l.bias[j] = j % 5 == 4 && kind != TIES ? draw(-(1 << 30), 1 << 30) : draw(-9000, 9000);
         l.scales[j] = draw_scale(kind, terms);
     }
     struct det_q8_target to = {zeros[draw(0, 4)], -128, 127};
-    if (draw(0, 1) == 1)
+    if (kind == SATURATING)
+        to.zero = draw(-10, 10);
+    if (draw(0, 1) == 1 && kind != SATURATING)
         to.low = to.zero;
     if (draw(0, 3) == 0)
         to.high = draw(to.low, 127);
@@ -297,6 +336,77 @@ static void depthwise_equals_plain_sums(void **state)
     test_env_check(&t);
 }
 
+static void check_dense(struct det_env *env, const struct set *set, const struct det_conv_shape *s,
+                        int variant)
+{
+    const struct detk_blocked *k = set->kernels;
+    const int32_t taps = s->kernel_h * s->kernel_w;
+    const bool plain = variant % 3 == 2;
+    const size_t count = (size_t)(s->n * s->out_h * s->out_w * s->out_c);
+    char name[128];
+    snprintf(name, sizeof name, "%s dense %dx%dx%d -> %d kernel %d stride %d variant %d", set->name,
+             s->in_h, s->in_w, s->in_c, s->out_c, s->kernel_h, s->stride, variant);
+    struct layer l = layer_make(taps * s->in_c, s->out_c, (enum kind)(variant % KINDS));
+    int8_t *in =
+        filled((size_t)(s->in_h * s->in_w * s->in_c), (enum filling)(variant / KINDS % FILLINGS));
+    int8_t *want = bytes_of(count);
+    const struct det_exec x = {0};
+    detk_q8_conv__ref(&x, s, &l.q, in, want);
+    struct blocks from = blocks_of(k, l.q.in_zero, s->in_h, s->in_w, s->in_c, variant % 2, in);
+    struct blocks to = blocks_of(k, l.q.to.zero, s->out_h, s->out_w, s->out_c, true, NULL);
+    float *got = ops_buffer(count, NULL);
+    struct detk_dense_step step = {.view = detk_view_of(s), .in = from.map, .out = to.map};
+    if (plain)
+        step.out = detk_map_plain(got, s->out_h, s->out_w, s->out_c, 0);
+    assert_ok(env, detk_q8_dense_pack(env, k, s, &l.q, 0.37f, &step.product));
+    detk_dense_plan(&step);
+    if (variant % 5 == 0) { /* as many threads would cut it */
+        step.band = 1;
+        step.bands = s->out_h;
+        step.groups = step.product.panels;
+    }
+    float *scratch = ops_buffer(step.scratch_floats, NULL);
+    const struct detk_run run = {
+        .batch = 1, .scratch = scratch, .scratch_floats = step.scratch_floats};
+    detk_dense_run(&step, &run);
+    for (size_t i = 0; i < count && plain; i++)
+        if (got[i] != det_q8_real(want[i], 0.37f, l.q.to.zero))
+            fail_msg("%s: output %zu is %g, not %d", name, i, (double)got[i], want[i]);
+    if (!plain)
+        check_equal(name, &to, want);
+    detk_pointwise_free(env, &step.product);
+    layer_drop(&l);
+    drop_bytes(in);
+    drop_bytes(want);
+    ops_free(from.memory);
+    ops_free(to.memory);
+    ops_free(got);
+    ops_free(scratch);
+}
+
+static void dense_equals_plain_sums(void **state)
+{
+    (void)state;
+    static const int32_t sizes[][2] = {{1, 1}, {2, 3}, {5, 4}, {4, 5}, {7, 9}, {1, 40}, {17, 2}};
+    static const int32_t channels[][2] = {{1, 1}, {3, 24}, {16, 8}, {17, 40}, {40, 19}};
+    struct set list[SETS_MAX];
+    const int count = sets(list);
+    struct test_env t;
+    test_env_init(&t);
+    int variant = 0;
+    for (int table = 0; table < count; table++)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+            for (size_t c = 0; c < sizeof channels / sizeof channels[0]; c++)
+                for (int32_t kernel = 1; kernel <= 7; kernel += 2)
+                    for (int32_t stride = 1; stride <= 3; stride++) {
+                        const struct det_conv_shape s =
+                            det_conv_same(1, sizes[i][0], sizes[i][1], channels[c][0],
+                                          channels[c][1], kernel, stride);
+                        check_dense(&t.env, &list[table], &s, variant++);
+                    }
+    test_env_check(&t);
+}
+
 static void an_upsampled_map_is_added(void **state)
 {
     (void)state;
@@ -311,14 +421,13 @@ static void an_upsampled_map_is_added(void **state)
             int8_t *low = filled((size_t)low_w * 16, RANDOM);
             int8_t *to = filled((size_t)w * 16, RANDOM), *want = bytes_of((size_t)w * 16);
             detk_q8_upsample_add__ref(&x, 1, 1, low_w, 16, 1, w, &add, low, to, want);
-            for (int32_t i = 0; i < low_w * 16; i++)
-                low[i] ^= -128;
+            const struct detk_blocked *k = list[table].kernels;
+            float *from = stored_words(k, low, low_w * 16), *sums = stored_words(k, to, w * 16);
+            k->add_upsampled(from, w, &sum, sums);
             for (int32_t i = 0; i < w * 16; i++)
-                to[i] ^= -128;
-            list[table].kernels->add_upsampled((const float *)(const void *)low, w, &sum,
-                                               (float *)(void *)to);
-            for (int32_t i = 0; i < w * 16; i++)
-                assert_int_equal((int8_t)(to[i] ^ -128), want[i]);
+                assert_int_equal(stored(k, sums, i) - 128, want[i]);
+            ops_free(from);
+            ops_free(sums);
             drop_bytes(low);
             drop_bytes(to);
             drop_bytes(want);
@@ -334,8 +443,9 @@ static void floats_are_narrowed_and_widened(void **state)
     const int count = sets(list);
     enum { VALUES = 160 };
     float from[VALUES], back[VALUES];
-    float *words = ops_buffer(VALUES / 4, NULL);
     for (int table = 0; table < count; table++) {
+        const struct detk_blocked *k = list[table].kernels;
+        float *words = ops_buffer((size_t)(VALUES / detk_q8_word_values(k)), NULL);
         for (int32_t zero = -128; zero <= 127; zero += 51) {
             const struct det_q8_tensor tensor = {zero == -26 ? 0.5f : 0.0371f, zero};
             for (int i = 0; i < VALUES; i++)
@@ -344,11 +454,11 @@ static void floats_are_narrowed_and_widened(void **state)
             from[5] = INFINITY;
             from[6] = -INFINITY;
             from[7] = 0.49999997f * 0.5f; /* below a half of steps of .5 */
-            list[table].kernels->narrow(from, VALUES / 16, &tensor, words);
-            list[table].kernels->widen(words, VALUES / 16, &tensor, back);
+            k->narrow(from, VALUES / 16, &tensor, words);
+            k->widen(words, VALUES / 16, &tensor, back);
             for (int i = 0; i < VALUES; i++) {
                 const int8_t q = det_q8_of(from[i], tensor.scale, tensor.zero);
-                assert_int_equal(((const uint8_t *)words)[i], q + 128);
+                assert_int_equal(stored(k, words, i), q + 128);
                 assert_true(back[i] == det_q8_real(q, tensor.scale, tensor.zero));
             }
         }
@@ -356,13 +466,13 @@ static void floats_are_narrowed_and_widened(void **state)
         for (int i = 0; i < VALUES; i++)
             from[i] = (float)draw(-40, 560) / 255 - 1;
         from[9] = NAN;
-        list[table].kernels->narrow_input(from, VALUES - 3, levels);
+        k->narrow_input(from, VALUES - 3, levels);
         for (int i = 0; i < VALUES - 3; i++) {
             const float level = floorf(from[i] * 127.5f + 128.0f);
             assert_int_equal(levels[i], i == 9 ? 0 : level < 0 ? 0 : level > 255 ? 255 : level);
         }
+        ops_free(words);
     }
-    ops_free(words);
 }
 
 /* --- networks --- */
@@ -538,14 +648,41 @@ static void networks_equal_the_plain_ones(void **state)
     }
 }
 
+/* What no kernel is made for goes through plain C: 5 x 5 channel by channel, and a first
+ * convolution and a sum where they are no part of a block. */
+static void dense_networks_are_products(void **state)
+{
+    (void)state;
+    int32_t dense = 0;
+    for (int n = 0; n < NETWORKS; n++) {
+        struct fixture f;
+        int32_t count = 0;
+        make(&f, &networks[n], NONE);
+        struct detk_unit *units = calloc((size_t)f.graph.op_count, sizeof *units);
+        assert_ok(&f.t.env, detk_units_find(&f.t.env, &f.graph, f.quantised, units, &count));
+        for (int32_t i = 0; i < count; i++) {
+            dense += units[i].kind == DETK_DENSE_UNIT;
+            if (units[i].kind != DETK_OTHER_UNIT)
+                continue;
+            const struct det_op *op = &f.graph.ops[units[i].other];
+            assert_true(op->kind != DET_OP_CONV || op->in == 0);
+        }
+        free(units);
+        drop(&f);
+    }
+    assert_true(dense > 0);
+}
+
 int test_prepared_q8(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pointwise_equals_plain_sums),
         cmocka_unit_test(depthwise_equals_plain_sums),
+        cmocka_unit_test(dense_equals_plain_sums),
         cmocka_unit_test(an_upsampled_map_is_added),
         cmocka_unit_test(floats_are_narrowed_and_widened),
         cmocka_unit_test(networks_equal_the_plain_ones),
+        cmocka_unit_test(dense_networks_are_products),
     };
     return cmocka_run_group_tests_name("prepared q8", tests, NULL, NULL);
 }

@@ -40,12 +40,13 @@ struct tool {
     }
 
 /* Entries of an option table. */
-#define TOOL_CPU_OPTIONS(tool)                                                                  \
-    {"threads", OPTION_INT, &(tool)->threads, "N",                                              \
-     "worker threads, 0: as many as processors this process may use"},                          \
-    {                                                                                           \
-        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                                              \
-            "instruction set: auto, ref, generic or, on x86-64, sse2, avx2, avx512, avx512bf16" \
+#define TOOL_CPU_OPTIONS(tool)                                                                 \
+    {"threads", OPTION_INT, &(tool)->threads, "N",                                             \
+     "worker threads, 0: as many as processors this process may use"},                         \
+    {                                                                                          \
+        "cpu", OPTION_STRING, &(tool)->cpu, "ISA",                                             \
+            "instruction set: auto, ref, generic or, on x86-64, sse2, avx2, avxvnni, avx512, " \
+            "avx512vnni, avx512bf16"                                                           \
     }
 #define TOOL_LOG_OPTIONS(tool)                                                                   \
     {"verbose", OPTION_FLAG, &(tool)->verbose, NULL, "log details"},                             \

@@ -60,9 +60,9 @@ typedef struct det_context_settings {
     const det_allocator *allocator; /**< copied; NULL, the default: the C library's */
     const det_logger *logger;       /**< copied; NULL, the default: none, the library is silent */
     int threads; /**< worker threads, 0 = processors this process may run on; default 0 */
-    /** "auto" or an instruction set: on x86-64 "sse2", "avx2", "avx512", "avx512bf16"; on any
-     * machine "generic", which all of its kind can run (on x86-64 that is sse2), and "ref";
-     * default "auto" */
+    /** "auto" or an instruction set: on x86-64 "sse2", "avx2", "avxvnni", "avx512",
+     * "avx512vnni", "avx512bf16"; on any machine "generic", which all of its kind can run (on
+     * x86-64 that is sse2), and "ref"; default "auto" */
     const char *cpu;
     /** "auto", "cpu", "cuda", "cuda:I"; asking for cuda and not getting it is an error; default
      * "auto". After an error of a kernel on a GPU (status DEVICE) the sure way on is a new

@@ -212,6 +212,8 @@ static det_status allocate_scratch(struct det_env *env, struct det_prepared *net
             at_least(&shared, step->as.block.shared_floats);
         } else if (step->kind == DETK_SEPARABLE_UNIT) {
             at_least(&run->scratch_floats, step->as.separable.scratch_floats);
+        } else if (step->kind == DETK_DENSE_UNIT) {
+            at_least(&run->scratch_floats, step->as.dense.scratch_floats);
         } else if (step->kind == DETK_OTHER_UNIT) {
             const struct detk_other_step *other = &step->as.other;
             at_least(&shared, other->shared_floats);
@@ -319,6 +321,9 @@ void det_prepared_run_step(struct det_prepared *net, int32_t index)
         break;
     case DETK_POINTWISE_UNIT:
         detk_pointwise_step_run(&step->as.pointwise, &net->run);
+        break;
+    case DETK_DENSE_UNIT:
+        detk_dense_run(&step->as.dense, &net->run);
         break;
     case DETK_OTHER_UNIT:
         detk_other_run(&step->as.other, &net->run);

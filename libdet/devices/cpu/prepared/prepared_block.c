@@ -86,7 +86,7 @@ static int32_t panel_blocks(const struct detk_block_step *s)
 static size_t slab_words(const struct detk_block_step *s, int32_t rows)
 {
     if (s->q8_stem)
-        return detk_q8_slab_words(&s->view, rows);
+        return detk_q8_slab_words(s->expand.kernels, &s->view, rows);
     return is_stem(s) ? (size_t)detk_lines(detk_slab_floats(&s->view, rows)) : 0;
 }
 
@@ -217,12 +217,12 @@ static void clear_edges(const struct detk_block_step *s, const struct scratch *m
 {
     const ptrdiff_t pitch = pitch_of(s);
     const int32_t rows = panel_blocks(s) * rows_at_once(s);
-    const size_t pixel = (size_t)words_of(s) * sizeof(float);
-    const int zero = s->depthwise.kernels->q8 ? s->mid.zero + DETK_Q8_BIAS : 0;
-    memset(m->zeros, zero, (size_t)pitch * sizeof(float));
+    const struct detk_blocked *k = s->depthwise.kernels;
+    const size_t pixel = (size_t)words_of(s);
+    detk_fill_zeros(k, s->mid.zero, m->zeros, (size_t)pitch);
     for (int32_t r = 0; r < rows; r++) {
-        memset(m->expanded + r * pitch, zero, pixel);
-        memset(m->expanded + (r + 1) * pitch - words_of(s), zero, pixel);
+        detk_fill_zeros(k, s->mid.zero, m->expanded + r * pitch, pixel);
+        detk_fill_zeros(k, s->mid.zero, m->expanded + (r + 1) * pitch - words_of(s), pixel);
     }
 }
 
@@ -250,14 +250,14 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
         run_stem(s, m, m->slab + skipped, panel, end - begin, to);
         return;
     }
-    const ptrdiff_t row = s->q8_stem ? detk_q8_slab_row(&s->view) : s->in.row;
+    const ptrdiff_t row = s->q8_stem ? detk_q8_slab_row(s->expand.kernels, &s->view) : s->in.row;
     const struct detk_pixels x = {
         .rows = end - begin,
         .count = s->mid_w,
         .a = s->q8_stem ? m->slab + (begin - w.begin) * row
                         : detk_map_at(&s->in, image, 0, begin, 0),
         .a_row = row,
-        .a_block = s->q8_stem ? detk_q8_slab_plane(&s->view) : s->in.block,
+        .a_block = s->q8_stem ? detk_q8_slab_plane(s->expand.kernels, &s->view) : s->in.block,
         .c = to,
         .c_pixel = words_of(s),
         .c_row = pitch,

@@ -166,6 +166,25 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
     return DET_OK;
 }
 
+static det_status make_dense(struct det_env *env, const struct detk_source *s, int32_t index,
+                             struct detk_dense_step *to)
+{
+    const struct det_op *op = &s->graph->ops[index];
+    const struct det_conv_shape shape = det_net_conv_shape(s->graph, op, 1);
+    const struct det_q8_tensor out = q8_tensor(s, op->out);
+    struct det_q8_layer layer;
+    to->view = detk_view_of(&shape);
+    to->in = s->maps[op->in];
+    to->out = s->maps[op->out];
+    DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
+    const det_status status =
+        detk_q8_dense_pack(env, s->ops->q8, &shape, &layer.conv, out.scale, &to->product);
+    det_q8_layer_free(env, &layer);
+    if (status == DET_OK)
+        detk_dense_plan(to);
+    return status;
+}
+
 static size_t map_floats(const struct detk_map *map)
 {
     return map->first == NULL ? 0 : (size_t)detk_lines((int64_t)map->h * map->w * (int64_t)map->c);
@@ -236,6 +255,8 @@ det_status detk_step_make(struct det_env *env, const struct detk_source *source,
         detk_pointwise_plan(to);
         return DET_OK;
     }
+    case DETK_DENSE_UNIT:
+        return make_dense(env, source, units->other, &step->as.dense);
     case DETK_OTHER_UNIT:
         return make_other(env, source, units, &step->as.other);
     }
@@ -261,6 +282,9 @@ void detk_step_free(struct det_env *env, struct detk_step *step)
         break;
     case DETK_POINTWISE_UNIT:
         detk_pointwise_free(env, &step->as.pointwise.pointwise);
+        break;
+    case DETK_DENSE_UNIT:
+        detk_pointwise_free(env, &step->as.dense.product);
         break;
     case DETK_OTHER_UNIT:
         det_free(env, &step->as.other.weights);
@@ -289,6 +313,9 @@ size_t detk_step_bytes(const struct detk_step *step)
         break;
     case DETK_POINTWISE_UNIT:
         floats = detk_pointwise_floats(&step->as.pointwise.pointwise);
+        break;
+    case DETK_DENSE_UNIT:
+        floats = detk_pointwise_floats(&step->as.dense.product);
         break;
     case DETK_OTHER_UNIT:
         floats = step->as.other.weight_floats;

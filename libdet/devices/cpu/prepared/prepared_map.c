@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "ops/cpu/blocked/q8_finish.h"
 #include "ops/cpu/isa/bf16.h"
 
 struct detk_map detk_map_blocked(const struct detk_blocked *kernels,
@@ -40,28 +41,38 @@ struct detk_map detk_map_plain(float *first, int32_t h, int32_t w, int32_t c, pt
                              .image = image};
 }
 
-static void zero_row(const struct detk_map *map, int32_t image, int32_t block, int32_t y)
+void detk_fill_zeros(const struct detk_blocked *kernels, int32_t zero, float *words, size_t count)
 {
-    memset(detk_map_at(map, image, block, y, -1), detk_map_zero(map),
-           (size_t)map->row * sizeof(float));
+    const int stored = kernels != NULL && kernels->q8 ? zero + DETK_Q8_BIAS : 0;
+    if (stored == 0 || detk_q8_word_values(kernels) == 4) {
+        memset(words, stored, count * sizeof *words);
+        return;
+    }
+    const uint32_t word = (uint32_t)stored * 0x10001U;
+    for (size_t i = 0; i < count; i++)
+        memcpy(words + i, &word, sizeof word);
+}
+
+static void zero_pixels(const struct detk_map *map, int32_t image, int32_t block, int32_t y,
+                        int32_t x, ptrdiff_t words)
+{
+    detk_fill_zeros(map->q8, map->tensor.zero, detk_map_at(map, image, block, y, x), (size_t)words);
 }
 
 void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t block,
                          int32_t end_block, int32_t y, int32_t end)
 {
-    const size_t pixel = (size_t)map->pixel * sizeof(float);
-    const int zero = detk_map_zero(map);
     if (!map->framed)
         return;
     for (; block < end_block; block++) {
         if (y == 0)
-            zero_row(map, image, block, -1);
+            zero_pixels(map, image, block, -1, -1, map->row);
         for (int32_t i = y; i < end; i++) {
-            memset(detk_map_at(map, image, block, i, -1), zero, pixel);
-            memset(detk_map_at(map, image, block, i, map->w), zero, pixel);
+            zero_pixels(map, image, block, i, -1, map->pixel);
+            zero_pixels(map, image, block, i, map->w, map->pixel);
         }
         if (end == map->h)
-            zero_row(map, image, block, map->h);
+            zero_pixels(map, image, block, map->h, -1, map->row);
     }
 }
 

@@ -42,11 +42,8 @@ static inline bool detk_map_seamless(const struct detk_map *map)
     return map->row == map->w * map->pixel;
 }
 
-/* What real zeros are made of. */
-static inline int detk_map_zero(const struct detk_map *map)
-{
-    return map->q8 != NULL ? map->tensor.zero + 128 : 0;
-}
+/* Fills words with real zeros; `zero`: of the tensor in 8 bits, elsewhere unused. */
+void detk_fill_zeros(const struct detk_blocked *kernels, int32_t zero, float *words, size_t count);
 
 /* Zeros the frame beside rows y..end-1 of blocks block..end_block-1, and above the first and below
  * the last row. Nothing without a frame. */

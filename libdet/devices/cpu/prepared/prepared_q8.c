@@ -31,6 +31,16 @@ static void set_byte(float *word, int32_t index, int8_t value)
     memcpy((char *)word + index, &value, sizeof value);
 }
 
+/* Value `index` of a word of `count`. */
+static void set_value(float *word, int32_t index, int32_t count, int32_t value)
+{
+    const int16_t wide = (int16_t)value;
+    if (count == 2)
+        memcpy((char *)word + (size_t)index * sizeof wide, &wide, sizeof wide);
+    else
+        set_byte(word, index, (int8_t)value);
+}
+
 det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   int32_t in_c, int32_t out_c, const struct det_q8_conv *layer,
                                   float real_scale, struct detk_pointwise *to)
@@ -38,7 +48,8 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
     int32_t *sums = NULL;
     det_status status = DET_OK;
     *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c};
-    to->rows = (in_c + 3) / 4;
+    const int32_t values = detk_q8_word_values(kernels);
+    to->rows = (in_c + values - 1) / values;
     to->panels = detk_panel_count(kernels, out_c);
     const size_t columns = detk_padded_columns(to);
     DET_TRY(det_alloc(env, &sums, (size_t)out_c, sizeof *sums, "packed weights"));
@@ -53,7 +64,7 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
         for (int32_t j = 0; j < width && s.first + j < out_c; j++) {
             for (int32_t k = 0; k < in_c; k++) {
                 const int8_t w = layer->weights[(ptrdiff_t)k * out_c + s.first + j];
-                set_byte(panel + (ptrdiff_t)(k / 4) * width + j, k % 4, w);
+                set_value(panel + (ptrdiff_t)(k / values) * width + j, k % values, values, w);
                 sums[s.first + j] += w;
             }
         }
@@ -62,6 +73,25 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
     to->finish.real_scale = real_scale;
 fail:
     det_free(env, &sums);
+    return status;
+}
+
+det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *kernels,
+                              const struct det_conv_shape *shape, const struct det_q8_conv *layer,
+                              float real_scale, struct detk_pointwise *to)
+{
+    const size_t taps = (size_t)shape->kernel_h * (size_t)shape->kernel_w;
+    const size_t out_c = (size_t)shape->out_c, run = (size_t)shape->in_c * out_c;
+    const size_t terms = (size_t)detk_blocks(shape->in_c) * DETK_BLOCK;
+    int8_t *weights = NULL;
+    struct det_q8_conv windows = *layer;
+    DET_TRY_RETURN(det_alloc(env, &weights, taps * terms, out_c, "packed weights"));
+    for (size_t tap = 0; tap < taps; tap++)
+        memcpy(weights + tap * terms * out_c, layer->weights + tap * run, run);
+    windows.weights = weights;
+    const det_status status = detk_q8_pointwise_pack(env, kernels, (int32_t)(taps * terms),
+                                                     shape->out_c, &windows, real_scale, to);
+    det_free(env, &weights);
     return status;
 }
 

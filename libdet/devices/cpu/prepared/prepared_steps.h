@@ -62,6 +62,15 @@ struct detk_pointwise_step {
     int32_t band, bands, groups;  /* rows of a task; of panels */
 };
 
+/* Dense convolution in 8 bits (prepared_dense.c). */
+struct detk_dense_step {
+    struct detk_pointwise product; /* of windows: all blocks of a tap, tap after tap */
+    struct detk_view view;
+    struct detk_map in, out;
+    int32_t band, bands, groups; /* rows of a task; of panels */
+    size_t scratch_floats;
+};
+
 /* Any other operation by the table of ops.h, through plain copies (prepared_other.c). */
 struct detk_other_step {
     const struct det_ops *ops;
@@ -84,6 +93,7 @@ struct detk_step {
         struct detk_block_step block;
         struct detk_separable_step separable;
         struct detk_pointwise_step pointwise;
+        struct detk_dense_step dense;
         struct detk_other_step other;
     } as;
 };
@@ -98,10 +108,12 @@ static inline int32_t detk_stem_width(const struct detk_gemm *gemm)
 void detk_block_plan(struct detk_block_step *step, int threads);
 void detk_separable_plan(struct detk_separable_step *step);
 void detk_pointwise_plan(struct detk_pointwise_step *step);
+void detk_dense_plan(struct detk_dense_step *step);
 
 void detk_block_run(const struct detk_block_step *step, const struct detk_run *run);
 void detk_separable_run(const struct detk_separable_step *step, const struct detk_run *run);
 void detk_pointwise_step_run(const struct detk_pointwise_step *step, const struct detk_run *run);
+void detk_dense_run(const struct detk_dense_step *step, const struct detk_run *run);
 void detk_other_run(const struct detk_other_step *step, const struct detk_run *run);
 
 #endif

@@ -106,13 +106,21 @@ static bool match_pointwise(const struct search *s, int32_t op, struct detk_unit
     return true;
 }
 
+/* Its input lies in blocks of 8 bits: it is neither the network's nor an output. */
+static bool is_dense(const struct search *s, int32_t op)
+{
+    const struct det_graph *g = s->graph;
+    return s->quantised != NULL && s->quantised->eight_bits[op] && g->ops[op].kind == DET_OP_CONV &&
+           g->ops[op].in != 0 && !det_graph_is_output(g, g->ops[op].in);
+}
+
 static struct detk_unit match(const struct search *s, int32_t op)
 {
     struct detk_unit unit = {
         .expand = -1, .depthwise = -1, .pointwise = -1, .join = -1, .other = -1, .in2 = -1};
     if (match_block(s, op, &unit) || match_separable(s, op, &unit) || match_pointwise(s, op, &unit))
         return unit;
-    unit.kind = DETK_OTHER_UNIT;
+    unit.kind = is_dense(s, op) ? DETK_DENSE_UNIT : DETK_OTHER_UNIT;
     unit.other = op;
     unit.in = s->graph->ops[op].in;
     unit.in2 = s->graph->ops[op].in2;

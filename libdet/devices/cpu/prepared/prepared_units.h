@@ -4,6 +4,7 @@
  *              addition of the block's input)
  *   SEPARABLE  depthwise 3x3 -> 1x1
  *   POINTWISE  1x1 (-> addition of an upsampled map)
+ *   DENSE      any other convolution in 8 bits that is not depthwise, but of the network's input
  *   OTHER      any single operation that is none of these
  *
  * What lies inside a unit is read by nobody else, so it is never a whole tensor in memory.
@@ -17,13 +18,19 @@
 
 #include "model/quantised.h"
 
-enum detk_unit_kind { DETK_BLOCK_UNIT, DETK_SEPARABLE_UNIT, DETK_POINTWISE_UNIT, DETK_OTHER_UNIT };
+enum detk_unit_kind {
+    DETK_BLOCK_UNIT,
+    DETK_SEPARABLE_UNIT,
+    DETK_POINTWISE_UNIT,
+    DETK_DENSE_UNIT,
+    DETK_OTHER_UNIT
+};
 
 struct detk_unit {
     enum detk_unit_kind kind;
     int32_t expand, depthwise, pointwise; /* operations, -1: none */
     int32_t join;                         /* ADD or UPSAMPLE_ADD, -1: none */
-    int32_t other;                        /* OTHER_UNIT's operation */
+    int32_t other;                        /* DENSE_UNIT's or OTHER_UNIT's operation */
     int32_t in, in2, out;                 /* tensors; in2: the upsampled map, or OTHER's second */
     int32_t height;                       /* units behind it on the longest way to an output */
 };

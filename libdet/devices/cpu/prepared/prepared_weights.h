@@ -9,7 +9,7 @@
 #include "ops/ops.h"
 
 /* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an
- * input channel; in bf16 a pair of them, in 8 bits four, the last perhaps with zeros. */
+ * input channel; in bf16 a pair of them, in 8 bits four or two, the last perhaps with zeros. */
 struct detk_pointwise {
     const struct detk_blocked *kernels;
     int32_t in_c, out_c, rows, panels;
@@ -74,6 +74,11 @@ void detk_depthwise_run(const struct detk_depthwise *d, int32_t block, const flo
 det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   int32_t in_c, int32_t out_c, const struct det_q8_conv *layer,
                                   float real_scale, struct detk_pointwise *to);
+/* A dense convolution's, HWIO, for a product of windows: taps behind each other, each all the
+ * channel blocks of the input. */
+det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *kernels,
+                              const struct det_conv_shape *shape, const struct det_q8_conv *layer,
+                              float real_scale, struct detk_pointwise *to);
 det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to);

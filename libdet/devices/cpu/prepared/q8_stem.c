@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#define WORDS 4
 /* Real 0, which lies outside the image too. */
 #define ZERO DETK_Q8_BIAS
 
@@ -12,14 +11,14 @@ static int32_t run_of(const struct detk_view *view)
 }
 
 /* With room for what the last pixel's last copy writes behind it. */
-ptrdiff_t detk_q8_slab_plane(const struct detk_view *view)
+ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view)
 {
-    return (ptrdiff_t)(view->out_w + 1) * WORDS;
+    return (ptrdiff_t)(view->out_w + 1) * kernels->words;
 }
 
-ptrdiff_t detk_q8_slab_row(const struct detk_view *view)
+ptrdiff_t detk_q8_slab_row(const struct detk_blocked *kernels, const struct detk_view *view)
 {
-    return detk_blocks(view->taps_h * run_of(view)) * detk_q8_slab_plane(view);
+    return detk_blocks(view->taps_h * run_of(view)) * detk_q8_slab_plane(kernels, view);
 }
 
 static int32_t in_rows(const struct detk_view *view, int32_t rows)
@@ -35,9 +34,16 @@ static size_t line_bytes(const struct detk_view *view)
     return (size_t)detk_lines(bytes / (int64_t)sizeof(float) + 1) * sizeof(float);
 }
 
-size_t detk_q8_slab_words(const struct detk_view *view, int32_t rows)
+static ptrdiff_t lines_at(const struct detk_blocked *kernels, const struct detk_view *view,
+                          int32_t rows)
 {
-    return (size_t)detk_lines(rows * detk_q8_slab_row(view)) +
+    return (ptrdiff_t)detk_lines(rows * detk_q8_slab_row(kernels, view));
+}
+
+size_t detk_q8_slab_words(const struct detk_blocked *kernels, const struct detk_view *view,
+                          int32_t rows)
+{
+    return (size_t)lines_at(kernels, view, rows) +
            (size_t)in_rows(view, rows) * (line_bytes(view) / sizeof(float));
 }
 
@@ -56,14 +62,14 @@ static void fill_line(const struct detk_blocked *kernels, const struct detk_view
 }
 
 /* A pixel's copies to a plane, of whole blocks: what goes beyond its end belongs to the next pixel,
- * whose first copy, to byte 0, comes later. */
+ * whose first copy, to its first value, comes later. */
 struct copy {
     const uint8_t *from;
     int32_t to;
 };
 
-static inline void copy_pixels(const struct detk_view *view, const struct copy *copies,
-                               const int32_t count, uint8_t *plane)
+static inline void copy_bytes(const struct detk_view *view, const struct copy *copies,
+                              const int32_t count, uint8_t *plane)
 {
     const ptrdiff_t step = (ptrdiff_t)view->step * 3;
     for (int32_t x = 0; x < view->out_w; x++, plane += DETK_BLOCK) {
@@ -72,21 +78,39 @@ static inline void copy_pixels(const struct detk_view *view, const struct copy *
     }
 }
 
-static void fill_row(const struct detk_view *view, const uint8_t *lines, float *row)
+/* The same for values of 16 bits. */
+static void widen_bytes(const struct detk_view *view, const struct copy *copies, int32_t count,
+                        uint16_t *plane)
+{
+    const ptrdiff_t step = (ptrdiff_t)view->step * 3;
+    for (int32_t x = 0; x < view->out_w; x++, plane += DETK_BLOCK) {
+        for (int32_t i = 0; i < count; i++) {
+            const uint8_t *from = copies[i].from + x * step;
+            uint16_t *to = plane + copies[i].to;
+            for (int32_t j = 0; j < DETK_BLOCK; j++)
+                to[j] = from[j];
+        }
+    }
+}
+
+static void fill_row(const struct detk_blocked *kernels, const struct detk_view *view,
+                     const uint8_t *lines, float *row)
 {
     const int32_t run = run_of(view), bytes = view->taps_h * run;
     const size_t line = line_bytes(view);
-    for (int32_t begin = 0; begin < bytes; begin += DETK_BLOCK, row += detk_q8_slab_plane(view)) {
+    const ptrdiff_t plane = detk_q8_slab_plane(kernels, view);
+    for (int32_t begin = 0; begin < bytes; begin += DETK_BLOCK, row += plane) {
         struct copy copies[DETK_BLOCK];
         int32_t count = 0;
         for (int32_t at = begin; at < bytes && at < begin + DETK_BLOCK; at += run - at % run)
             copies[count++] =
                 (struct copy){lines + (size_t)(at / run) * line + at % run, at - begin};
-        /* As a window of 3 x 3 has it. */
-        if (count == 2)
-            copy_pixels(view, copies, 2, (uint8_t *)row);
+        if (detk_q8_word_values(kernels) == 2)
+            widen_bytes(view, copies, count, (uint16_t *)(void *)row);
+        else if (count == 2) /* as a window of 3 x 3 has it */
+            copy_bytes(view, copies, 2, (uint8_t *)row);
         else
-            copy_pixels(view, copies, count, (uint8_t *)row);
+            copy_bytes(view, copies, count, (uint8_t *)row);
     }
 }
 
@@ -95,10 +119,11 @@ void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_vie
 {
     const int32_t count = in_rows(view, rows);
     const size_t line = line_bytes(view);
-    uint8_t *lines = (uint8_t *)(slab + detk_lines(rows * detk_q8_slab_row(view)));
+    uint8_t *lines = (uint8_t *)(slab + lines_at(kernels, view, rows));
     for (int32_t i = 0; i < count; i++)
         fill_line(kernels, view, source, image, (int64_t)y * view->step + view->y0 + i,
                   lines + (size_t)i * line);
     for (int32_t i = 0; i < rows; i++)
-        fill_row(view, lines + (size_t)(i * view->step) * line, slab + i * detk_q8_slab_row(view));
+        fill_row(kernels, view, lines + (size_t)(i * view->step) * line,
+                 slab + i * detk_q8_slab_row(kernels, view));
 }

@@ -1,6 +1,6 @@
-/* q8_stem.h: the first convolution in 8 bits as a product. The bytes of an output pixel's window,
- * row after row of taps, are its `channels`: blocks of 16, a plane of all the row's pixels for
- * each. The last block holds more than the window, for which there are no weights. */
+/* q8_stem.h: the first convolution in 8 bits as a product. The values of an output pixel's window,
+ * row after row of taps, are its `channels`: blocks of 16, a plane of all the row's pixels for each.
+ * The last block holds more than the window, for which there are no weights. */
 #ifndef DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 #define DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 
@@ -13,10 +13,11 @@ static inline bool detk_q8_stem_fits(const struct detk_view *view)
 }
 
 /* Words of a plane, and of an output row: its planes. */
-ptrdiff_t detk_q8_slab_plane(const struct detk_view *view);
-ptrdiff_t detk_q8_slab_row(const struct detk_view *view);
+ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view);
+ptrdiff_t detk_q8_slab_row(const struct detk_blocked *kernels, const struct detk_view *view);
 /* Of a slab for `rows` rows of output. */
-size_t detk_q8_slab_words(const struct detk_view *view, int32_t rows);
+size_t detk_q8_slab_words(const struct detk_blocked *kernels, const struct detk_view *view,
+                          int32_t rows);
 /* Makes output rows y..y+rows-1 of an image. */
 void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_view *view,
                        const float *source, int32_t image, int32_t y, int32_t rows, float *slab);

@@ -19,7 +19,9 @@
  * are exact 32-bit integers, and so is what becomes of them (q8_finish.h): the same integers from
  * every instruction set. Weights of products lie in words of four neighbouring input channels,
  * those of the depthwise convolution in words of one column's three rows; biases are 32-bit
- * integers that hold what the zeros of stored values add to a sum.
+ * integers that hold what the zeros of stored values add to a sum. Where an instruction set has no
+ * exact products of bytes, the same values have 16 bits: a word is two channels, of weights of
+ * products too, and a pixel's block is half a line.
  *
  * Sums run over the channels in rising order, one accumulator per result, whatever the tile: the
  * same bits for any cut into tasks. A NaN survives relu6 (simd.h).
@@ -48,7 +50,7 @@ struct detk_pixel_tile {
     ptrdiff_t a_block; /* words from a channel block to the next */
     int32_t terms;     /* input channels */
     const float *b;    /* [terms][vectors * lanes], bf16: [ceil(terms / 2)][vectors * lanes],
-                          8 bits: [ceil(terms / 4)][vectors * lanes] */
+                          8 bits: [ceil(terms / 4)][vectors * lanes], or of 2 terms a word */
     const float *bias; /* of these columns, whole vectors; NULL: go on from the sums in c */
     const float *add;  /* added at the end, laid out like c, or NULL */
     ptrdiff_t add_block;
@@ -99,10 +101,16 @@ struct detk_blocked {
                    float *to);
     /* And back; 8 bits only. */
     void (*widen)(const float *from, int32_t pixels, const struct det_q8_tensor *tensor, float *to);
-    /* Normalised pixel values as stored ones (det_q8_input_tensor()); 8 bits only. */
+    /* Normalised pixel values as bytes of stored ones (det_q8_input_tensor()); 8 bits only. */
     void (*narrow_input)(const float *from, int32_t count, uint8_t *to);
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
+
+/* Values in a word of the 8-bit form. */
+static inline int32_t detk_q8_word_values(const struct detk_blocked *kernels)
+{
+    return DETK_BLOCK / kernels->words;
+}
 
 extern const struct detk_blocked detk_blocked_generic; /* 2 x 16 */
 extern const struct detk_blocked detk_blocked_avx2;    /* 6 x 16 */
@@ -118,6 +126,8 @@ extern const struct detk_blocked detk_blocked_bf16_avx512bf16;
 /* The 8-bit form. */
 void detk_q8_dw_avx512vnni(const struct detk_dw_rows *job);
 extern const struct detk_blocked detk_blocked_q8_generic;
+extern const struct detk_blocked detk_blocked_q8_avx2; /* values of 16 bits */
+extern const struct detk_blocked detk_blocked_q8_avxvnni;
 extern const struct detk_blocked detk_blocked_q8_avx512vnni;
 
 #endif

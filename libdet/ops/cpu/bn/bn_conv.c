@@ -127,8 +127,7 @@ static void run_add(const struct detk_rows *table, const struct det_exec *x, int
         run_add(&detk_rows_##name, x, rows, c, a, b, out);                              \
     }
 
-#define BN_BF16(name, set, isa, native_bf16) \
-    BN_CONV(bf16_##set, ISA_PARTS(isa), .pairs = &detk_pairs_##set)
+#define BN_BF16(bf16, isa) BN_CONV(bf16_##bf16, ISA_PARTS(isa), .pairs = &detk_pairs_##bf16)
 
 DETK_ISAS(BN_OPS)
-DETK_SETS(BN_BF16)
+DETK_BF16_ISAS(BN_BF16)

@@ -12,7 +12,9 @@ static inline const char *detk_why_not_generic(void)
     return NULL;
 }
 const char *detk_why_not_avx2(void);
+const char *detk_why_not_avxvnni(void);
 const char *detk_why_not_avx512(void);
+const char *detk_why_not_avx512vnni(void);
 const char *detk_why_not_avx512bf16(void);
 
 #endif

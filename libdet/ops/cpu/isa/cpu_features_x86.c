@@ -30,6 +30,20 @@ const char *detk_why_not_avx2(void)
     return NULL;
 }
 
+/* Intel SDM volume 2, CPUID leaf 7, subleaf 1. */
+#define AVX_VNNI (1u << 4)
+
+const char *detk_why_not_avxvnni(void)
+{
+    const char *reason = detk_why_not_avx2();
+    uint32_t a, b, c, d;
+    if (reason != NULL)
+        return reason;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & AVX_VNNI) != 0
+               ? NULL
+               : "this processor has no AVX-VNNI";
+}
+
 const char *detk_why_not_avx512(void)
 {
     const char *reason = detk_why_not_avx2();
@@ -43,12 +57,18 @@ const char *detk_why_not_avx512(void)
     return NULL;
 }
 
-const char *detk_why_not_avx512bf16(void)
+const char *detk_why_not_avx512vnni(void)
 {
     const char *reason = detk_why_not_avx512();
     if (reason != NULL)
         return reason;
-    return __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni")
-               ? NULL
-               : "this processor has no AVX512-BF16 and VNNI";
+    return __builtin_cpu_supports("avx512vnni") ? NULL : "this processor has no AVX512-VNNI";
+}
+
+const char *detk_why_not_avx512bf16(void)
+{
+    const char *reason = detk_why_not_avx512vnni();
+    if (reason != NULL)
+        return reason;
+    return __builtin_cpu_supports("avx512bf16") ? NULL : "this processor has no AVX512-BF16";
 }

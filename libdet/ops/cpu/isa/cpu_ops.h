@@ -15,8 +15,7 @@
 DETK_ISAS(DET_DECLARE_OPS)
 
 /* With products in bf16 (pairs.h). */
-#define DETK_DECLARE_BF16_OPS(name, set, isa, native_bf16) \
-    DET_BF16_OP_LIST(DET_DECLARE_OP, bf16_##set)
-DETK_SETS(DETK_DECLARE_BF16_OPS)
+#define DETK_DECLARE_BF16_OPS(bf16, isa) DET_BF16_OP_LIST(DET_DECLARE_OP, bf16_##bf16)
+DETK_BF16_ISAS(DETK_DECLARE_BF16_OPS)
 
 #endif

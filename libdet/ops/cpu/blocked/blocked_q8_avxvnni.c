@@ -1,0 +1,176 @@
+/* blocked_q8_avxvnni.c: the kernels of blocked.h's 8-bit form for AVX-VNNI: four products of
+ * unsigned with signed bytes a lane of 256 bits. */
+#define BLOCKED_TABLE detk_blocked_q8_avxvnni
+#define WORDS         4
+#include "ops/cpu/blocked/blocked_q8_256.h"
+
+INLINE __m256i load_values(const float *from)
+{
+    return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
+INLINE void store_values(float *to, __m256i values)
+{
+    _mm_storeu_si128((__m128i *)(void *)to, bytes_of(values));
+}
+
+INLINE void store_half(float *to, __m256i values)
+{
+    _mm_storel_epi64((__m128i *)(void *)to, bytes_of(values));
+}
+
+INLINE __m256i add_products(__m256i sum, __m256i pixel, __m256i columns)
+{
+    return _mm256_dpbusd_avx_epi32(sum, pixel, columns);
+}
+
+/* --- depthwise --- */
+
+/* Two pixels of three rows, one in each 128 bits, as words (row 0, row 1, row 2, 0): of channels
+ * 0..3, 4..7, .. */
+struct columns {
+    __m256i channels[4];
+};
+
+INLINE struct columns interleave(__m256i r0, __m256i r1, __m256i r2)
+{
+    const __m256i zero = _mm256_setzero_si256();
+    const __m256i low = _mm256_unpacklo_epi8(r0, r1), high = _mm256_unpackhi_epi8(r0, r1);
+    const __m256i low2 = _mm256_unpacklo_epi8(r2, zero), high2 = _mm256_unpackhi_epi8(r2, zero);
+    return (struct columns){{_mm256_unpacklo_epi16(low, low2), _mm256_unpackhi_epi16(low, low2),
+                             _mm256_unpacklo_epi16(high, high2),
+                             _mm256_unpackhi_epi16(high, high2)}};
+}
+
+/* `pixels` exist; only so many are read. */
+INLINE __m256i load_pixels(const float *from, int64_t pixels)
+{
+    if (__builtin_expect(pixels >= 2, 1))
+        return load(from);
+    return pixels <= 0
+               ? _mm256_setzero_si256()
+               : _mm256_zextsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
+INLINE struct columns columns_at(const float *const *rows, int64_t x, int64_t in_w)
+{
+    return interleave(load_pixels(rows[0] + x * WORDS, in_w - x),
+                      load_pixels(rows[1] + x * WORDS, in_w - x),
+                      load_pixels(rows[2] + x * WORDS, in_w - x));
+}
+
+/* Of four pixels from x on: the even and the odd ones. */
+INLINE void columns_apart(const float *const *rows, int64_t x, int64_t in_w, struct columns *even,
+                          struct columns *odd)
+{
+    __m256i e[3], o[3];
+    UNROLL_ALL for (int r = 0; r < 3; r++)
+    {
+        const __m256i first = load_pixels(rows[r] + x * WORDS, in_w - x);
+        const __m256i second = load_pixels(rows[r] + (x + 2) * WORDS, in_w - x - 2);
+        e[r] = _mm256_permute2x128_si256(first, second, 0x20);
+        o[r] = _mm256_permute2x128_si256(first, second, 0x31);
+    }
+    *even = interleave(e[0], e[1], e[2]);
+    *odd = interleave(o[0], o[1], o[2]);
+}
+
+INLINE __m256i four_words(const void *from)
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128(from));
+}
+
+struct dw_weights {
+    __m256i w[3][4], bias[4], zero, low;
+    __m256 scale[4], most;
+};
+
+INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
+{
+    const struct finish f = finish_with(job->finish, _mm256_setzero_ps(), _mm256_setzero_ps());
+    struct dw_weights k = {
+        .zero = f.zero, .low = _mm256_set1_epi8((char)job->finish->low), .most = f.most};
+    UNROLL_ALL for (int i = 0; i < 4; i++)
+    {
+        UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
+            four_words(job->w + x * DETK_BLOCK + i * 4);
+        k.bias[i] = four_words(job->bias + i * 4);
+        k.scale[i] = _mm256_castsi256_ps(four_words(job->finish->scale + i * 4));
+    }
+    return k;
+}
+
+INLINE void dw_finish(const struct dw_weights *k, const __m256i sum[4], float *out, int64_t pixels)
+{
+    __m256i q[4];
+    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] = steps_of(sum[i], k->scale[i], k->most);
+    const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), k->zero);
+    const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), k->zero);
+    const __m256i bytes = _mm256_max_epu8(_mm256_packus_epi16(first, second), k->low);
+    if (__builtin_expect(pixels >= 2, 1))
+        _mm256_storeu_si256((__m256i *)(void *)out, bytes);
+    else
+        _mm_storeu_si128((__m128i *)(void *)out, _mm256_castsi256_si128(bytes));
+}
+
+/* The second pixel of `first` and the first of `next`. */
+INLINE __m256i moved(__m256i first, __m256i next)
+{
+    return _mm256_permute2x128_si256(first, next, 0x21);
+}
+
+INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
+                     const float *const *rows, float *out)
+{
+    const int64_t in_w = (int64_t)job->out_w + 2;
+    struct columns now = columns_at(rows, 0, in_w);
+    for (int64_t x = 0; x < job->out_w; x += 2) {
+        const struct columns next = columns_at(rows, x + 2, in_w);
+        __m256i sum[4];
+        UNROLL_ALL for (int i = 0; i < 4; i++)
+        {
+            const __m256i a = now.channels[i], b = next.channels[i];
+            sum[i] = add_products(k->bias[i], a, k->w[0][i]);
+            sum[i] = add_products(sum[i], moved(a, b), k->w[1][i]);
+            sum[i] = add_products(sum[i], b, k->w[2][i]);
+        }
+        dw_finish(k, sum, out + x * WORDS, job->out_w - x);
+        now = next;
+    }
+}
+
+INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
+                     const float *const *rows, float *out)
+{
+    const int64_t in_w = 2 * (int64_t)job->out_w + 1;
+    struct columns even, odd;
+    columns_apart(rows, 0, in_w, &even, &odd);
+    for (int64_t x = 0; x < job->out_w; x += 2) {
+        struct columns next_even, next_odd;
+        columns_apart(rows, 2 * x + 4, in_w, &next_even, &next_odd);
+        __m256i sum[4];
+        UNROLL_ALL for (int i = 0; i < 4; i++)
+        {
+            const __m256i a = even.channels[i];
+            sum[i] = add_products(k->bias[i], a, k->w[0][i]);
+            sum[i] = add_products(sum[i], odd.channels[i], k->w[1][i]);
+            sum[i] = add_products(sum[i], moved(a, next_even.channels[i]), k->w[2][i]);
+        }
+        dw_finish(k, sum, out + x * WORDS, job->out_w - x);
+        even = next_even;
+        odd = next_odd;
+    }
+}
+
+static void dw_rows(const struct detk_dw_rows *job)
+{
+    const struct dw_weights k = dw_weights_of(job);
+    for (int32_t y = 0; y < job->out_rows; y++) {
+        const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
+        float *out = job->out + y * job->out_row;
+        if (job->stride == 1)
+            dw_row_1(job, &k, rows, out);
+        else
+            dw_row_2(job, &k, rows, out);
+    }
+}
