@@ -13,16 +13,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
-
-struct det_q8_tensor {
-    float scale; /* 0: in float32 only */
-    int32_t zero;
-};
-
-/* mantissa / 2^shift. The mantissa is 0 or of 2^30 .. 2^31 - 1, the shift of 1 .. 62. */
-struct det_q8_factor {
-    int32_t mantissa, shift;
-};
+#include "ops/q8_types.h"
 
 /* The nearest to a value of 0 .. 2^29; what is below 2^-32 becomes 0, as TFLite has it
  * (QuantizeMultiplier()). */
@@ -40,12 +31,6 @@ static inline int8_t det_q8_clamp(int64_t value, int32_t low, int32_t high)
     return (int8_t)(value < low ? low : value > high ? high : value);
 }
 
-/* Where a result goes: real 0 is `zero`; -128 <= low <= high <= 127, an activation's limits in
- * them. */
-struct det_q8_target {
-    int32_t zero, low, high;
-};
-
 /* A convolution, dense (weights HWIO) or depthwise (HWC, multiplier 1):
  * out = clamp(zero + rescale(bias + sum of (in - in_zero) * weight)). Taps outside the image add
  * nothing. */
@@ -60,17 +45,6 @@ struct det_q8_conv {
 /* The most products that one sum may have: 255 * 127 each, and a bias of 2^30. */
 #define DET_Q8_MOST_TERMS 33000
 #define DET_Q8_MOST_BIAS  (1 << 30)
-
-/* A sum of two tensors of different scales, both brought to 2^20 times a common one:
- * out = clamp(zero + rescale(rescale((a - a_zero) * 2^20, a) + rescale((b - b_zero) * 2^20,
- * b))). */
-struct det_q8_add {
-    int32_t a_zero, b_zero;
-    struct det_q8_factor a, b, out;
-    struct det_q8_target to;
-};
-
-#define DET_Q8_ADD_SHIFT 20
 
 /* Of tensors with these scales (kernels/add.cc, PrepareQuantized()). */
 struct det_q8_add det_q8_add_of(double a_scale, int32_t a_zero, double b_scale, int32_t b_zero,

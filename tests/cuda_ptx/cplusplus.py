@@ -75,6 +75,8 @@ COMPUTING = [
     ("brev", "b32 b64", "reversed", "T"),
     ("bfind.shiftamt", "s32 u32 s64 u64", "find_shift", "T"),
     ("bfi", "b32 b64", "insert_bits", "T T u32 u32"),
+    ("prmt", "b32", "permuted_bytes", "T T u32"),
+    ("dp4a.s32", "s32", "dot_of_bytes", "T T T"),
 ]
 FUNCTIONS = {f"{opcode}.{kind}": (kind, function, sources.split())
              for opcode, kinds, function, sources in COMPUTING for kind in kinds.split()}
