@@ -242,7 +242,7 @@ static void what_cannot_be_is_said(void **state)
     expect_refusal("gpu", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
     expect_refusal("cuda", "f16", DET_STATUS_INVALID_ARGUMENT,
                    "expected auto, f32, tf32, bf16 or int8");
-    expect_refusal("cuda", "int8", DET_STATUS_UNSUPPORTED, "networks in 8 bits are run by the CPU");
+    
     expect_refusal("cpu", "tf32", DET_STATUS_UNSUPPORTED, "tf32 needs CUDA");
 }
 
