@@ -12,6 +12,24 @@ struct work {
     bool *wanted; /* per block */
 };
 
+static int32_t readers_of(const struct det_graph *g, int32_t tensor)
+{
+    int32_t count = det_graph_is_output(g, tensor) ? 1 : 0;
+    for (int32_t i = 0; i < g->op_count; i++)
+        count += (g->ops[i].in == tensor) + (g->ops[i].in2 == tensor);
+    return count;
+}
+
+bool det_quantised_joins_next(const struct det_graph *g, int32_t index)
+{
+    const struct det_op *op = &g->ops[index], *next = op + 1;
+    if (index + 1 >= g->op_count || op->kind != DET_OP_CONV || readers_of(g, op->out) != 1)
+        return false;
+    if (next->kind == DET_OP_UPSAMPLE_ADD)
+        return next->in2 == op->out; /* the other one is upsampled */
+    return next->kind == DET_OP_ADD && (next->in == op->out || next->in2 == op->out);
+}
+
 static void want(struct work *w, int32_t tensor, bool eight_bits)
 {
     if (tensor >= 0)

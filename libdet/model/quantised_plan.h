@@ -23,6 +23,10 @@ struct det_quantised_plan {
 };
 #define DET_NO_FORM SIZE_MAX
 
+/* Whether an operation is a convolution whose result is read by the next one alone, an addition of
+ * maps of its size: such two can be done in one pass over the result. */
+bool det_quantised_joins_next(const struct det_graph *graph, int32_t op);
+
 /* OUT_OF_MEMORY when a size cannot be counted. */
 det_status det_quantised_plan_create(struct det_env *env, const struct det_graph *graph,
                                      const struct det_quantised *quantised,

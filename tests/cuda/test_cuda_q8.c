@@ -71,10 +71,9 @@ static void check_finish(int32_t h, int32_t w, int32_t c, int32_t pitch, int64_t
         want[i] = before[i];
         if (row >= (size_t)first)
             want[i] = det_q8_clamp(
-                l.q.to.zero +
-                    det_q8_rescale(sums[(row - (size_t)first) * (size_t)pitch + channel] +
-                                       l.bias[channel] / 2,
-                                   l.factors[channel]),
+                l.q.to.zero + det_q8_rescale(sums[(row - (size_t)first) * (size_t)pitch + channel] +
+                                                 l.bias[channel] / 2,
+                                             l.factors[channel]),
                 l.q.to.low, l.q.to.high);
     }
     for (int32_t o = 0; o < c; o++)
@@ -168,15 +167,15 @@ static void check_depthwise(const struct det_conv_shape *s, int variant)
 static void depthwise_sums(void **state)
 {
     (void)state;
-    static const int32_t sizes[][3] = {{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {1, 5, 4}, {3, 4, 5},
-                                       {1, 6, 6}, {2, 7, 9}, {1, 3, 17}};
+    static const int32_t sizes[][3] = {{1, 1, 1}, {1, 2, 3}, {2, 3, 1}, {1, 5, 4},
+                                       {3, 4, 5}, {1, 6, 6}, {2, 7, 9}, {1, 3, 17}};
     static const int32_t channels[] = {1, 3, 4, 8, 17, 24, 36, 132, 516};
     int variant = 0;
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (size_t k = 0; k < sizeof channels / sizeof *channels; k++)
             for (int32_t stride = 1; stride <= 2; stride++) {
-                const struct det_conv_shape s = det_conv_same(
-                    sizes[i][0], sizes[i][1], sizes[i][2], channels[k], channels[k], 3, stride);
+                const struct det_conv_shape s = det_conv_same(sizes[i][0], sizes[i][1], sizes[i][2],
+                                                              channels[k], channels[k], 3, stride);
                 check_depthwise(&s, variant++);
             }
     for (int32_t kernel = 1; kernel <= 7; kernel += 2) {
@@ -350,9 +349,11 @@ static void check_levels(const int8_t *got, const float *values, size_t count)
 static void pictures_become_grey_levels(void **state)
 {
     (void)state;
-    static const int32_t sizes[][6] = {
-        /* picture, frame, output */
-        {5, 7, 5, 7, 5, 7}, {9, 4, 13, 11, 13, 12}, {40, 31, 8, 12, 9, 12}, {3, 3, 6, 5, 8, 7}};
+    static const int32_t sizes[][6] = {/* picture, frame, output */
+                                       {5, 7, 5, 7, 5, 7},
+                                       {9, 4, 13, 11, 13, 12},
+                                       {40, 31, 8, 12, 9, 12},
+                                       {3, 3, 6, 5, 8, 7}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         const int32_t *z = sizes[i];
         const size_t bytes = (size_t)(z[0] * z[1] * 3), count = (size_t)(z[4] * z[5] * 3);
@@ -362,7 +363,8 @@ static void pictures_become_grey_levels(void **state)
         void *memory = test_device_copy(pixels, bytes);
         const struct detk_image image = {memory, z[1] * 3, z[0], z[1], DETK_RGB8, z[2], z[3]};
         void *table = test_device_copy(&image, sizeof image);
-        void *floats = test_device_alloc(count * sizeof *wanted), *levels = test_device_alloc(count);
+        void *floats = test_device_alloc(count * sizeof *wanted),
+             *levels = test_device_alloc(count);
         assert_cuda(detk_preprocess(NULL, DETK_F32, table, 1, z[4], z[5], floats));
         assert_cuda(detk_preprocess_q8(NULL, table, 1, z[4], z[5], levels));
         test_device_read(wanted, floats, count * sizeof *wanted);
@@ -396,7 +398,8 @@ static void images_become_grey_levels(void **state)
         images[7] = NAN;
         images[11] = INFINITY;
         void *from = test_device_copy(images, inputs * sizeof *images);
-        void *floats = test_device_alloc(count * sizeof *wanted), *levels = test_device_alloc(count);
+        void *floats = test_device_alloc(count * sizeof *wanted),
+             *levels = test_device_alloc(count);
         assert_cuda(detk_normalize(NULL, DETK_F32, from, n, h, w, out_h, out_w, floats));
         assert_cuda(detk_normalize_q8(NULL, from, n, h, w, out_h, out_w, levels));
         test_device_read(wanted, floats, count * sizeof *wanted);

@@ -112,9 +112,9 @@ static float *plain(struct fixture *f, const float *images)
     struct det_q8_net *net = NULL;
     float *both = malloc((f->encodings + f->logits) * sizeof *both);
     assert_non_null(both);
-    assert_ok(f->env, det_q8_net_create(f->env, &f->graph, f->quantised, f->params,
-                                        det_ops_cpu("auto", &reason), NULL, f->settings.batch,
-                                        &net));
+    assert_ok(f->env,
+              det_q8_net_create(f->env, &f->graph, f->quantised, f->params,
+                                det_ops_cpu("auto", &reason), NULL, f->settings.batch, &net));
     float *to = det_q8_net_input(net);
     for (size_t i = 0; i < f->images; i++)
         to[i] = 2.0f / 255.0f * images[i] - 1.0f;
@@ -158,10 +158,9 @@ static void networks_equal_the_plain_ones(void **state)
     enum { RUNS = 4 };
     for (size_t i = 0; i < NETWORKS - 1; i++)
         for (int floats = NETWORK_NONE; floats < NETWORK_FLOATS; floats++) {
-            const struct det_device_settings device = {.precision = floats % 2 == 0
-                                                                        ? DET_PRECISION_INT8
-                                                                        : DET_PRECISION_F32,
-                                                       .deterministic = floats == NETWORK_SOME};
+            const struct det_device_settings device = {
+                .precision = floats % 2 == 0 ? DET_PRECISION_INT8 : DET_PRECISION_F32,
+                .deterministic = floats == NETWORK_SOME};
             struct fixture f;
             open_network(&f, &networks[i], (enum network_floats)floats, &device, true);
             open_runner(&f);
@@ -197,9 +196,8 @@ static void set_pictures(const struct fixture *f, const struct det_backend *back
                          int32_t width)
 {
     const det_image_view view = {.pixels = pixels, .width = width, .height = height};
-    const struct det_frame frame = {.height = f->spec.input_height - 3,
-                                    .width = f->spec.input_width,
-                                    .window = {0, 0, 1, 1}};
+    const struct det_frame frame = {
+        .height = f->spec.input_height - 3, .width = f->spec.input_width, .window = {0, 0, 1, 1}};
     for (int32_t n = 0; n < f->settings.batch; n++)
         assert_ok(f->env, backend->runner_set_picture(f->env, runner, n, &view, &frame));
 }

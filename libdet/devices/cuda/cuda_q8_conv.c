@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "devices/cuda/cuda_error.h"
+#include "devices/cuda/cuda_q8_passes.h"
 #include "devices/cuda/cuda_tune.h"
 #include "im2col.h"
 
@@ -29,15 +30,12 @@ static size_t weights_bytes(const struct det_cuda_q8_conv *c)
     return (size_t)s->kernel_h * (size_t)s->kernel_w * (size_t)s->out_c;
 }
 
-/* As few passes as there must be, all of the same size: the last one does some rows again that the
- * one before has done. */
+/* All of the same size: the last one does some rows again that the one before has done. */
 static void plan_passes(struct det_cuda_q8_conv *c, int32_t k, int32_t n)
 {
-    const int64_t rows = rows_of(&c->shape);
     const int64_t sums = (int64_t)n * (int64_t)sizeof(int32_t), patch = c->columns ? k : 0;
-    const int64_t fit = (int64_t)DET_CUDA_Q8_PASS_BYTES / (sums > patch ? sums : patch);
-    c->passes = det_ceil_div(rows, fit > 0 ? fit : 1);
-    c->pass_rows = det_ceil_div(rows, c->passes);
+    c->passes = det_cuda_q8_passes(rows_of(&c->shape), sums > patch ? sums : patch);
+    c->pass_rows = det_ceil_div(rows_of(&c->shape), c->passes);
 }
 
 static det_status plan_product(struct det_env *env, const struct det_device *device,

@@ -1,10 +1,7 @@
 /* cuda_q8_conv.h: a convolution in 8 bits. Dense ones are cublasLt's products with sums of 32 bits,
  * which a kernel brings to 8 (kernels/q8.h): of the input itself for 1x1, else of its patches
- * (kernels/im2col.h), and so where channels are no multiple of what tensor cores take. Depthwise
- * ones are a kernel of our own.
- *
- * Sums are four times what is read or written, so they are made and used in passes of rows that L2
- * holds: they need no memory of the batch's size, and seldom leave the chip. */
+ * (kernels/im2col.h), and so where channels are no multiple of what tensor cores take; pass by pass
+ * (cuda_q8_passes.h). Depthwise ones are a kernel of our own. */
 #ifndef DET_DEVICES_CUDA_Q8_CONV_H
 #define DET_DEVICES_CUDA_Q8_CONV_H
 
@@ -12,9 +9,6 @@
 #include "devices/cuda/cuda_memory.h"
 #include "ops/q8.h"
 #include "q8.h"
-
-/* Sums, or patches, of a pass: half an A100's L2 holds both. */
-#define DET_CUDA_Q8_PASS_BYTES ((size_t)8 << 20)
 
 struct det_cuda_q8_conv {
     struct det_conv_shape shape;

@@ -8,29 +8,6 @@
 
 /* --- planning --- */
 
-static bool is_addition(const struct det_op *op)
-{
-    return op->kind == DET_OP_ADD || op->kind == DET_OP_UPSAMPLE_ADD;
-}
-
-static int32_t readers_of(const struct det_graph *g, int32_t tensor)
-{
-    int32_t count = det_graph_is_output(g, tensor) ? 1 : 0;
-    for (int32_t i = 0; i < g->op_count; i++)
-        count += (g->ops[i].in == tensor) + (g->ops[i].in2 == tensor);
-    return count;
-}
-
-/* An addition behind the convolution whose result it alone reads, as a map of its own size. */
-static bool joins_next(const struct det_graph *g, const struct det_quantised *q, int32_t index)
-{
-    const struct det_op *op = &g->ops[index], *next = op + 1;
-    if (index + 1 >= g->op_count || !q->eight_bits[index] || !q->eight_bits[index + 1])
-        return false;
-    return op->kind == DET_OP_CONV && is_addition(next) && readers_of(g, op->out) == 1 &&
-           (next->in2 == op->out || (next->kind == DET_OP_ADD && next->in == op->out));
-}
-
 /* net->plan is what the operations in float32 look at. */
 static det_status plan_floats(struct det_env *env, struct det_cuda_net *net)
 {
@@ -49,8 +26,9 @@ det_status det_cuda_q8_plan(struct det_env *env, struct det_cuda_net *net)
     const size_t operations = (size_t)g->op_count;
     DET_TRY_RETURN(det_alloc(env, &q8->with_next, operations, sizeof *q8->with_next, "network"));
     DET_TRY_RETURN(det_alloc(env, &q8->convs, operations, sizeof *q8->convs, "network"));
-    for (int32_t i = 0; i < g->op_count; i++)
-        q8->with_next[i] = joins_next(g, q8->quantised, i);
+    const bool *eight_bits = q8->quantised->eight_bits;
+    for (int32_t i = 0; i + 1 < g->op_count; i++)
+        q8->with_next[i] = eight_bits[i] && eight_bits[i + 1] && det_quantised_joins_next(g, i);
     const struct det_quantised_plan_settings settings = {
         .batch = net->batch, .alignment = DETK_ALIGN, .with_next = q8->with_next};
     DET_TRY_RETURN(det_quantised_plan_create(env, g, q8->quantised, &settings, &q8->plan));
@@ -182,8 +160,8 @@ det_status det_cuda_q8_forward_op(struct det_env *env, const struct det_cuda_net
     const cudaStream_t stream = net->device->stream;
     if (det_op_is_convolution(op))
         return forward_conv(env, net, index);
-    if (!is_addition(op) || (index > 0 && net->q8.with_next[index - 1]))
-        return DET_OK; /* a folded graph has no batch norms */
+    if (index > 0 && net->q8.with_next[index - 1])
+        return DET_OK;
     const struct det_q8_add add = det_q8_add_op(net->q8.quantised, op);
     const struct det_tensor in = net->graph->tensors[op->in], out = net->graph->tensors[op->out];
     const int8_t *a = det_cuda_q8_values(net, op->in), *b = det_cuda_q8_values(net, op->in2);

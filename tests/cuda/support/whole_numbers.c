@@ -43,8 +43,9 @@ struct whole_layer whole_layer_make(int32_t terms, int32_t out_c, enum whole_fac
                             .factors = malloc((size_t)out_c * sizeof *l.factors)};
     assert_true(l.weights != NULL && l.bias != NULL && l.factors != NULL);
     for (int32_t i = 0; i < terms * out_c; i++)
-        l.weights[i] =
-            (int8_t)(i % out_c == 3 ? 0 : ties ? whole_draw(0, 1) : whole_draw(-127, 127));
+        l.weights[i] = (int8_t)(i % out_c == 3 ? 0
+                                : ties         ? whole_draw(0, 1)
+                                               : whole_draw(-127, 127));
     for (int32_t j = 0; j < out_c; j++) {
         l.bias[j] = j % 5 == 4 && !ties ? whole_draw(-DET_Q8_MOST_BIAS, DET_Q8_MOST_BIAS)
                                         : whole_draw(-9000, 9000);
