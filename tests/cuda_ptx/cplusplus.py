@@ -64,6 +64,7 @@ COMPUTING = [
     ("max", f"{INTEGERS} {FLOATS}", "maximum", "T T"),
     ("abs", f"{SIGNED} {FLOATS}", "absolute", "T"),
     ("neg", f"{SIGNED} {FLOATS}", "negative", "T"),
+    ("copysign", FLOATS, "with_sign_of", "T T"),
     ("and", f"pred {BITS}", "bits_and", "T T"),
     ("or", f"pred {BITS}", "bits_or", "T T"),
     ("xor", f"pred {BITS}", "bits_xor", "T T"),

@@ -166,6 +166,12 @@ template <class T> inline T absolute(T a)
         return std::fabs(a);
 }
 
+/* b with the sign of a. */
+template <class T> inline T with_sign_of(T a, T b)
+{
+    return std::copysign(b, a);
+}
+
 template <class T> inline T bits_and(T a, T b)
 {
     return (T)(a & b);
