@@ -1,6 +1,6 @@
 /* Sums of 32 bits to 8, with an addition behind them where there is one. In q8.h. A thread stays at
- * its channels, whose bias and factors it keeps, and takes Q8_FINISH_ROWS rows: their sums are all on
- * their way before the first is looked at. */
+ * its channels, whose bias and factors it keeps, and takes Q8_FINISH_ROWS rows: their sums are all
+ * on their way before the first is looked at. */
 #include "q8.cuh"
 #include "tile.cuh"
 

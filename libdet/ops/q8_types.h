@@ -1,5 +1,5 @@
-/* q8_types.h: how numbers in 8 bits are scaled (q8.h): what CPU operations and CUDA kernels share. C
- * and C++. */
+/* q8_types.h: how numbers in 8 bits are scaled (q8.h): what CPU operations and CUDA kernels share.
+ * C and C++. */
 #ifndef DET_OPS_Q8_TYPES_H
 #define DET_OPS_Q8_TYPES_H
 

@@ -473,9 +473,11 @@ static void eight_bit_layers(void **state)
         void *device_weights = test_device_copy(weights, (size_t)c * 12);
         assert_cuda(detk_q8_dwconv(0, &s, in, 0, device_weights, &scaling, out));
         assert_int_equal(out[last], 4);
-        assert_cuda(
-            detk_q8_upsample_add(0, 1, up.in_h / 2, 32, c, up.in_h, 64, &add, in, out, out));
-        assert_int_equal(out[(int64_t)up.in_h * 64 * c - 1], 4);
+        const int64_t up_last = (int64_t)up.in_h * up.in_w * c - 1;
+        out[up_last] = 6;
+        assert_cuda(detk_q8_upsample_add(0, 1, up.in_h / 2, up.in_w / 2, c, up.in_h, up.in_w, &add,
+                                         in, out, out));
+        assert_int_equal(out[up_last], 6);
         test_device_free(sums);
         test_device_free(in);
         test_device_free(out);

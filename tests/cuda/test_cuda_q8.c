@@ -1,5 +1,5 @@
-/* kernels/q8.h and what is in 8 bits of kernels/im2col.h and kernels/preprocess.h: the whole numbers
- * of ops/q8.h, all of them. */
+/* kernels/q8.h and what is in 8 bits of kernels/im2col.h and kernels/preprocess.h: the whole
+ * numbers of ops/q8.h, all of them. */
 #include <math.h>
 
 #include "cuda/support/device.h"

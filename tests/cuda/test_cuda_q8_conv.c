@@ -1,5 +1,5 @@
-/* Convolutions in 8 bits as the backend runs them, products of cublasLt's or its own depthwise ones,
- * against the loops of ops/ref/q8_conv.c. */
+/* Convolutions in 8 bits as the backend runs them, products of cublasLt's or its own depthwise
+ * ones, against the loops of ops/ref/q8_conv.c. */
 #include "cuda/support/device.h"
 #include "cuda/support/whole_numbers.h"
 #include "devices/cuda/cuda_q8_conv.h"

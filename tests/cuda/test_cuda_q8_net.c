@@ -1,5 +1,5 @@
-/* Networks in 8 bits by the CUDA backend against devices/cpu/q8_net.h, and against the CPU's runner:
- * equal numbers where all is in 8 bits. */
+/* Networks in 8 bits by the CUDA backend against devices/cpu/q8_net.h, and against the CPU's
+ * runner: equal numbers where all is in 8 bits. */
 #include <limits.h>
 #include <math.h>
 

@@ -1,10 +1,10 @@
-/* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias), of floats, or
- * of 8-bit integers with sums of 32 bits as tensor cores take them. Arguments
- * are checked as strictly as the real library's documentation has them; a plan holds only for what
- * it was made for. Long sums are split and added up in the output itself where the caller allows
- * it: then a run gives other bits than the one before. TF32 rounds where it is allowed. A test may
- * have it offer several algorithms (cuda_emu_set_algorithms): every second one adds up in another
- * order, so that its bits are others. */
+/* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias), of floats,
+ * or of 8-bit integers with sums of 32 bits as tensor cores take them. Arguments are checked as
+ * strictly as the real library's documentation has them; a plan holds only for what it was made
+ * for. Long sums are split and added up in the output itself where the caller allows it: then a run
+ * gives other bits than the one before. TF32 rounds where it is allowed. A test may have it offer
+ * several algorithms (cuda_emu_set_algorithms): every second one adds up in another order, so that
+ * its bits are others. */
 #include <stdlib.h>
 
 #include <set>

@@ -233,8 +233,8 @@ template <class T> inline T insert_bits(T a, T b, uint32_t position, uint32_t le
     }
     return result;
 }
-/* Bytes of a (0 to 3) and b (4 to 7) by the four lowest digits of `digits`; from 8 on the byte's sign,
- * spread over it. */
+/* Bytes of a (0 to 3) and b (4 to 7) by the four lowest digits of `digits`; from 8 on the byte's
+ * sign, spread over it. */
 inline uint32_t permuted_bytes(uint32_t a, uint32_t b, uint32_t digits)
 {
     const uint64_t both = (uint64_t)b << 32 | a;

@@ -1,10 +1,10 @@
 /* cuda_q8_net.h: what a network in 8 bits (model/quantised.h) has beside one in float32: tensors in
- * bytes, convolutions of its own, and their constants. The part of struct det_cuda_net that cuda_net.c
- * and cuda_net_ops.c hand on to.
+ * bytes, convolutions of its own, and their constants. The part of struct det_cuda_net that
+ * cuda_net.c and cuda_net_ops.c hand on to.
  *
- * An addition that alone reads the convolution before it is done with that convolution: the residual
- * of a block, the lateral of the pyramid. What is in float32 runs as it always does; values pass
- * from one form to the other behind the operation that made them. */
+ * An addition that alone reads the convolution before it is done with that convolution: the
+ * residual of a block, the lateral of the pyramid. What is in float32 runs as it always does;
+ * values pass from one form to the other behind the operation that made them. */
 #ifndef DET_DEVICES_CUDA_Q8_NET_H
 #define DET_DEVICES_CUDA_Q8_NET_H
 

@@ -1,6 +1,6 @@
 /* cuda_q8_passes.h: a dense convolution in 8 bits makes sums of 32 bits, four times what it writes.
- * They are made and used in passes of rows that L2 holds, so that they need no memory of the batch's
- * size and seldom leave the chip. The roofline counts by this, too. */
+ * They are made and used in passes of rows that L2 holds, so that they need no memory of the
+ * batch's size and seldom leave the chip. The roofline counts by this, too. */
 #ifndef DET_DEVICES_CUDA_Q8_PASSES_H
 #define DET_DEVICES_CUDA_Q8_PASSES_H
 
