@@ -92,9 +92,8 @@ static void check(struct fixture *f, const struct det_conv_shape *s, bool depthw
     free(got);
 }
 
-static void dense_ones(void **state)
+static void check_dense_ones(void)
 {
-    (void)state;
     static const int32_t ins[] = {1, 3, 4, 6, 12, 16, 24, 33, 130};
     static const int32_t outs[] = {1, 2, 4, 7, 12, 18, 32, 101};
     static const int32_t kernels[][2] = {{1, 1}, {3, 1}, {3, 2}, {5, 1}, {1, 2}};
@@ -110,6 +109,17 @@ static void dense_ones(void **state)
                 check(&f, &s, false, variant);
             }
     close_device(&f);
+}
+
+static void dense_ones(void **state)
+{
+    (void)state;
+    check_dense_ones();
+#ifdef DET_CUDA_EMU
+    cuda_emu_integer_multiples(16); /* then all is padded to that */
+    check_dense_ones();
+    cuda_emu_integer_multiples(4);
+#endif
 }
 
 static void depthwise_ones(void **state)
@@ -203,11 +213,11 @@ static void a_gpu_that_cannot(void **state)
     struct det_cuda_q8_conv conv;
     open_device(&f, &(struct det_device_settings){0});
     const struct det_conv_shape s = det_conv_same(1, 4, 4, 8, 12, 1, 1);
-    cuda_emu_refuse_integers(1);
+    cuda_emu_integer_multiples(0);
     assert_fails(f.env, DET_STATUS_UNSUPPORTED,
-                 "cublasLt has no algorithm for a product of 16 x 8 x 12 in 8 bits on",
+                 "cublasLt has no algorithm for a product of 16 x 16 x 16 in 8 bits on",
                  det_cuda_q8_conv_create(f.env, f.device, &s, false, &layout, &conv));
-    cuda_emu_refuse_integers(0);
+    cuda_emu_integer_multiples(4);
     assert_non_null(strstr(f.env->error, "compute capability"));
     close_device(&f);
 }

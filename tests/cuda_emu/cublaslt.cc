@@ -69,7 +69,7 @@ constexpr uint64_t split_from = 256;
 static cuda_emu_algorithm usual = {0, plan_workspace, 0, 0, 0};
 static cuda_emu_algorithm *algorithms = &usual;
 static int algorithm_count = 1;
-static bool integers_refused = false;
+static uint64_t integer_multiple = 4;
 
 static std::set<void *> alive;
 
@@ -227,9 +227,9 @@ void cuda_emu_set_algorithms(cuda_emu_algorithm *offers, int count)
     algorithm_count = offers != nullptr ? count : 1;
 }
 
-void cuda_emu_refuse_integers(int on)
+void cuda_emu_integer_multiples(int multiple)
 {
-    integers_refused = on != 0;
+    integer_multiple = (uint64_t)multiple;
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
@@ -344,7 +344,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     const char *why = check_shapes(desc, a, b, c, d, &p);
     if (why != nullptr)
         return refuse(why);
-    if (desc->compute == CUBLAS_COMPUTE_32I && integers_refused)
+    if (desc->compute == CUBLAS_COMPUTE_32I &&
+        (integer_multiple == 0 || p.m % integer_multiple != 0 || p.k % integer_multiple != 0))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     uint32_t alignment = 0;
     for (const uint32_t one : preference->alignment)

@@ -22,9 +22,6 @@ enum det_cuda_product {
     DET_CUDA_FORWARD_Q8,
 };
 
-/* What k, n and in_stride of DET_CUDA_FORWARD_Q8 are multiples of. */
-#define DET_CUDA_Q8_MULTIPLE 4
-
 struct det_cuda_matmul_shape {
     int64_t rows;
     int32_t k, n;

@@ -1,6 +1,6 @@
 /* cuda_q8_conv.h: a convolution in 8 bits. Dense ones are cublasLt's products with sums of 32 bits,
  * which a kernel brings to 8 (kernels/q8.h): of the input itself for 1x1, else of its patches
- * (kernels/im2col.h), and so where channels are no multiple of what tensor cores take; pass by pass
+ * (kernels/im2col.h), and so where channels are no multiple of what cublasLt takes; pass by pass
  * (cuda_q8_passes.h). Depthwise ones are a kernel of our own. */
 #ifndef DET_DEVICES_CUDA_Q8_CONV_H
 #define DET_DEVICES_CUDA_Q8_CONV_H
