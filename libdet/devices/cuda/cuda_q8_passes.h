@@ -12,8 +12,10 @@
 /* As few passes as there must be, for rows of that many bytes. */
 static inline int64_t det_cuda_q8_passes(int64_t rows, int64_t row_bytes)
 {
+    if (row_bytes < 1 || row_bytes > DET_CUDA_Q8_PASS_BYTES)
+        return rows;
     const int64_t most = DET_CUDA_Q8_PASS_BYTES / row_bytes;
-    return most < 1 ? rows : (rows + most - 1) / most;
+    return (rows + most - 1) / most;
 }
 
 #endif
