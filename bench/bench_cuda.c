@@ -9,6 +9,7 @@
 #include "cuda_rows.h"
 #include "data/picture.h"
 #include "devices/backend.h"
+#include "eight_bits.h"
 #include "json_line.h"
 #include "model/inference.h"
 #include "model/input.h"
@@ -41,6 +42,7 @@ struct bench {
     const struct det_backend *backend;
     struct det_device *device;
     const char *precision;
+    bool eight_bits; /* a network in 8 bits, which is run alone */
     char name[300];  /* of the device */
     double *seconds; /* [TIMES][repeat] */
     struct cuda_rows rows;
@@ -246,6 +248,7 @@ static det_status time_inference(struct bench *b, long size, long batch)
     struct det_env *env = b->env;
     struct det_model_spec spec;
     struct det_graph graph = {0};
+    struct det_quantised *quantised = NULL;
     float *params = NULL, (*anchors)[4] = NULL;
     uint8_t *pixels = NULL;
     int32_t anchor_count = 0;
@@ -256,6 +259,8 @@ static det_status time_inference(struct bench *b, long size, long batch)
     DET_TRY(det_graph_build(env, &spec, true, &graph));
     DET_TRY(det_alloc(env, &params, graph.param_floats, sizeof *params, "parameters"));
     det_graph_init_params(&graph, 1, params);
+    if (b->eight_bits)
+        DET_TRY(eight_bits_make(env, &graph, params, &quantised));
     DET_TRY(det_spec_anchors(env, &spec, &anchors, &anchor_count));
     DET_TRY(det_alloc(env, &pixels, (size_t)size * (size_t)size, 3, "picture"));
     for (size_t i = 0; i < (size_t)size * (size_t)size * 3; i++)
@@ -264,6 +269,7 @@ static det_status time_inference(struct bench *b, long size, long batch)
         .spec = &spec,
         .graph = &graph,
         .params = params,
+        .quantised = quantised,
         .batch = (int32_t)batch,
         .postprocess = &post,
         .anchors = (const float(*)[4])anchors,
@@ -282,11 +288,13 @@ fail:
     det_free(env, &pixels);
     det_free(env, &anchors);
     det_free(env, &params);
+    det_quantised_destroy(env, &quantised);
     det_graph_free(env, &graph);
     return skip_what_does_not_fit(b, "inference", size, batch, status);
 }
 
-static const char *const names[] = {"f32", "tf32", "bf16"};
+static const char *const names[] = {"f32", "tf32", "bf16", "int8"};
+enum { PRECISIONS = sizeof names / sizeof *names };
 
 static bool wants(const struct arguments *a, const char *job)
 {
@@ -315,6 +323,7 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
     struct bench b = {.arguments = a,
                       .env = env,
                       .precision = names[precision],
+                      .eight_bits = precision == DET_PRECISION_INT8,
                       .seconds = seconds,
                       .rows.env = env};
     det_status status = DET_OK;
@@ -331,7 +340,7 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
         for (int n = 0; n < a->batch_count; n++) {
             if (wants(a, "inference"))
                 DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
-            if (wants(a, "training"))
+            if (wants(a, "training") && !b.eight_bits)
                 DET_TRY(time_training(&b, a->sizes[s], a->batches[n]));
         }
 fail:
@@ -357,8 +366,9 @@ static int parse_list(const char *text, long *values)
 
 static const char usage[] =
     "usage: bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 1,8,64] [--repeat 50]\n"
-    "                  [--flush_mb MB] [--precision f32|tf32|bf16] [--whole_only 0|1]\n"
-    "                  [--job training|inference]\n";
+    "                  [--flush_mb MB] [--precision f32|tf32|bf16|int8]\n"
+    "                  [--whole_only 0|1] [--job training|inference]\n"
+    "Without --precision each of them; int8 is inference alone.\n";
 
 /* Pairs of option and value. */
 static bool parse(int argc, char **argv, struct arguments *a)
@@ -385,7 +395,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
             return false;
     }
     int known = a->precision == NULL;
-    for (int p = 0; p < 3; p++)
+    for (int p = 0; p < PRECISIONS; p++)
         known |= a->precision != NULL && strcmp(a->precision, names[p]) == 0;
     known &= wants(a, "training") || wants(a, "inference");
     return known && argc % 2 == 1 && a->repeat > 0 && a->size_count > 0 && a->batch_count > 0 &&
@@ -410,7 +420,7 @@ int main(int argc, char **argv)
     /* A run that is cut off keeps the rows it has. */
     (void)setvbuf(stdout, NULL, _IOLBF, BUFSIZ);
     det_status status = seconds != NULL ? DET_OK : DET_STATUS_OUT_OF_MEMORY;
-    for (int p = DET_PRECISION_F32; status == DET_OK && p <= DET_PRECISION_BF16; p++)
+    for (int p = DET_PRECISION_F32; status == DET_OK && p < PRECISIONS; p++)
         if (a.precision == NULL || strcmp(a.precision, names[p]) == 0)
             status = time_all(&env, &a, (enum det_precision)p, seconds);
     if (status != DET_OK)

@@ -206,13 +206,14 @@ static det_status open_peer(struct cuda_rows *r, const struct det_cuda_net *net,
     return cudnn_peer_conv(r->env, r->device, &shape, op->kind == DET_OP_DWCONV, training, peer);
 }
 
-/* < 0 when cuDNN has no such thing. */
+/* < 0 when cuDNN has no such thing, or is not asked: in 8 bits it gives no sums of 32. */
 static double time_peer(struct cuda_rows *r, struct one_op *o, bool is_backward, bool training)
 {
     const struct det_op *op = &o->net->graph->ops[o->index];
     struct cudnn_peer peer = {0};
     double median = -1;
-    if (op->kind == DET_OP_ADD || op->kind == DET_OP_UPSAMPLE_ADD)
+    if (op->kind == DET_OP_ADD || op->kind == DET_OP_UPSAMPLE_ADD ||
+        det_cuda_q8_has(&o->net->q8, o->index))
         return -1;
     o->peer = &peer;
     if (open_peer(r, o->net, op, training, &peer) != DET_OK ||
@@ -222,12 +223,18 @@ static double time_peer(struct cuda_rows *r, struct one_op *o, bool is_backward,
     return median;
 }
 
+/* Bytes of an activation. */
+static int32_t element_of(const struct det_cuda_net *net)
+{
+    return net->q8.quantised != NULL ? 1 : (int32_t)det_cuda_element_bytes(net->device);
+}
+
 static det_status time_op(struct cuda_rows *r, const struct det_cuda_net *net, int32_t index,
                           bool is_backward, bool training)
 {
     const struct det_op *op = &net->graph->ops[index];
     struct one_op o = {.net = net, .index = index};
-    struct counted c = {.rows = r, .element = (int32_t)det_cuda_element_bytes(r->device)};
+    struct counted c = {.rows = r, .element = element_of(net)};
     const struct roofline plan = {
         net->graph, net->batch, c.element, training, count, &c, &net->convs[index].weight_way};
     double median = 0;
@@ -235,6 +242,8 @@ static det_status time_op(struct cuda_rows *r, const struct det_cuda_net *net, i
         roofline_backward_op(&plan, op);
     else
         roofline_forward_op(&plan, op);
+    if (c.launches == 0)
+        return DET_OK; /* an addition that the convolution before it does */
     DET_TRY_RETURN(time_work(r, is_backward ? backward : forward, &o, &median));
     return print_row(r, is_backward ? "backward" : "forward", op->name, operation_name(op), &c,
                      median, time_peer(r, &o, is_backward, training));
@@ -246,8 +255,7 @@ static det_status time_op(struct cuda_rows *r, const struct det_cuda_net *net, i
 static det_status time_around(struct cuda_rows *r, const struct det_cuda_net *net, bool training,
                               const char *what, work enqueue, void *argument)
 {
-    struct counted c = {
-        .rows = r, .element = (int32_t)det_cuda_element_bytes(r->device), .wanted = what};
+    struct counted c = {.rows = r, .element = element_of(net), .wanted = what};
     const struct roofline plan = {net->graph, net->batch, c.element, training, count, &c, NULL};
     double median = 0;
     roofline_around(&plan);

@@ -9,15 +9,15 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-usual="step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 torch tests memcheck racecheck rows-bf16 rows-tf32 rows-f32"
+usual="step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 int8-tests int8-inference torch tests memcheck racecheck rows-bf16 rows-tf32 rows-f32 int8-rows"
 asked="synccheck initcheck batches" # only where --only names them
 kernels="test_cuda_bn test_cuda_dwconv test_cuda_elementwise test_cuda_losses test_cuda_optimizer test_cuda_postprocess
     test_cuda_preprocess test_cuda_targets test_cuda_layouts test_cuda_im2col test_cuda_weight_gradient
-    test_cuda_staging"
+    test_cuda_q8 test_cuda_q8_conv test_cuda_staging"
 
 usage() {
     echo "usage: gpu_check.sh [--only PART[,PART]] [--seconds N] [--limit N]"
-    echo "parts: $usual; only when named: $asked. step, inference and rows stand for all that begin so."
+    echo "parts: $usual; only when named: $asked. step, inference, rows and int8 stand for all that begin so."
     exit 2
 } >&2
 only="" seconds=345 each=""
@@ -276,6 +276,8 @@ done
 for p in bf16 tf32 f32; do
     part inference-$p 20 "$programs/bench_cuda" --job inference --whole_only 1 --sizes 320,640 --batches 1 --precision $p
 done
+part int8-tests 30 bench/gpu_groups.sh 25 "$tests" test_cuda_q8 test_cuda_q8_conv test_cuda_q8_net
+part int8-inference 20 "$programs/bench_cuda" --job inference --whole_only 1 --sizes 320,640 --batches 1 --precision int8
 if command -v python3 >/dev/null; then
     part torch 50 python3 bench/peers/gpu_torch.py --bin "$programs" --scratch "$scratch"
 else
@@ -288,6 +290,7 @@ sanitize racecheck
 for p in bf16 tf32 f32; do
     part rows-$p 40 "$programs/bench_cuda" --sizes 640 --batches 8 --repeat 20 --precision $p
 done
+part int8-rows 40 "$programs/bench_cuda" --job inference --sizes 640 --batches 8 --repeat 20 --precision int8
 sanitize synccheck
 sanitize initcheck
 part batches 120 "$programs/bench_cuda" --whole_only 1

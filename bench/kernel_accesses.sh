@@ -23,6 +23,6 @@ for code in "$@"; do
     END { finish() }'
 done | c++filt | awk -F '\t' '{
     name = $1
-    sub(/^void /, "", name); gsub(/\(anonymous namespace\)::/, "", name); gsub(/\(detk_load_kind\)/, "load", name); sub(/\(.*/, "", name); gsub(/, /, " ", name); gsub(/__nv_bfloat16/, "bf16", name)
+    sub(/^void /, "", name); gsub(/\(anonymous namespace\)::/, "", name); gsub(/\(detk_load_kind\)/, "load", name); gsub(/\(q8_added\)/, "added", name); sub(/\(.*/, "", name); gsub(/, /, " ", name); gsub(/__nv_bfloat16/, "bf16", name)
     print name "," $2
 }' | LC_ALL=C sort -u

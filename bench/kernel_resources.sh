@@ -62,7 +62,7 @@ END { exit exit_code }' "$@" > "${TMPDIR:-/tmp}/kernel_resources.$$" || { rm -f 
 echo "kernel,arch,registers,stack_bytes,spill_bytes,static_shared_bytes,dynamic_shared_bytes,threads,occupancy_percent"
 c++filt < "${TMPDIR:-/tmp}/kernel_resources.$$" | awk -F '\t' '{
     name = $1
-    sub(/^void /, "", name); gsub(/\(anonymous namespace\)::/, "", name); gsub(/\(detk_load_kind\)/, "load", name); sub(/\(.*/, "", name); gsub(/, /, " ", name); gsub(/__nv_bfloat16/, "bf16", name)
+    sub(/^void /, "", name); gsub(/\(anonymous namespace\)::/, "", name); gsub(/\(detk_load_kind\)/, "load", name); gsub(/\(q8_added\)/, "added", name); sub(/\(.*/, "", name); gsub(/, /, " ", name); gsub(/__nv_bfloat16/, "bf16", name)
     print name "," $2
 }' | LC_ALL=C sort -u
 rm -f "${TMPDIR:-/tmp}/kernel_resources.$$"

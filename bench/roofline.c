@@ -24,7 +24,7 @@ struct setting {
 
 static const char *precision_of(const struct setting *s)
 {
-    return s->element == 2 ? "bf16" : "f32";
+    return s->element == 1 ? "int8" : s->element == 2 ? "bf16" : "f32";
 }
 
 static const char *job_of(const struct setting *s)
@@ -72,8 +72,8 @@ static void print(const struct setting *s)
            (int)s->batch, precision_of(s), t->launches, t->bytes * 1e-9, t->fused_bytes * 1e-9,
            t->bytes / t->fused_bytes, t->l2_bytes * 1e-9, t->flops * 1e-9, t->host_bytes * 1e-6);
     for (int g = 0; g < ROOFLINE_GPUS; g++)
-        if (s->element == 2 && !(roofline_gpus[g].bf16 > 0))
-            printf(" %17s", "no bf16");
+        if (s->element < 4 && !(roofline_gpus[g].bf16 > 0))
+            printf(" %17s", s->element == 2 ? "no bf16" : "no int8");
         else
             printf(" %8.3f %8.3f", t->seconds[g] * 1e3, t->fused_seconds[g] * 1e3);
     printf("\n");
@@ -106,7 +106,7 @@ static det_status table(struct det_env *env, struct det_text *csv)
     for (int training = 0; training < 2; training++)
         for (int s = 0; s < 2; s++)
             for (int b = 0; b < 3; b++)
-                for (int32_t element = 4; element >= 2; element -= 2)
+                for (int32_t element = 4; element > training; element /= 2)
                     DET_TRY_RETURN(
                         table_row(env, sizes[s], batches[b], element, training != 0, csv));
     return DET_OK;

@@ -1,18 +1,19 @@
 #include "roofline_plan.h"
 
 #include "../kernels/dwconv_plan.h"
+#include "devices/cuda/cuda_q8_passes.h"
 
 const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS] = {
-    {"H100", 3.35e12, 66.9e12, 989e12},  /* SXM5, HBM3 */
-    {"H200", 4.8e12, 66.9e12, 989e12},   /* SXM */
-    {"A100", 2.039e12, 19.5e12, 312e12}, /* SXM4 80 GB */
-    {"V100", 0.9e12, 15.7e12, 0},        /* SXM2 */
+    {"H100", 3.35e12, 66.9e12, 989e12, 1979e12}, /* SXM5, HBM3 */
+    {"H200", 4.8e12, 66.9e12, 989e12, 1979e12},  /* SXM */
+    {"A100", 2.039e12, 19.5e12, 312e12, 624e12}, /* SXM4 80 GB */
+    {"V100", 0.9e12, 15.7e12, 0, 0},             /* SXM2 */
 };
 
 double roofline_bound(const struct roofline_gpu *gpu, int32_t element, bool dense, double flops,
                       double bytes)
 {
-    const double peak = dense && element == 2 ? gpu->bf16 : gpu->f32;
+    const double peak = !dense || element == 4 ? gpu->f32 : element == 2 ? gpu->bf16 : gpu->int8;
     const double compute = peak > 0 ? flops / peak : 0, memory = bytes / gpu->bandwidth;
     return compute > memory ? compute : memory;
 }
@@ -106,8 +107,62 @@ static double depthwise_backward_weight(const struct roofline *s, const struct d
            bytes_of_rows(s, &shape, shape.out_w, shape.out_h);
 }
 
+/* A dense convolution in 8 bits, pass by pass: patches where it needs some, sums, and these in 8
+ * bits, with the addition behind it where they are one. */
+static void q8_convolution(const struct roofline *s, const struct det_op *op, double in,
+                           double weights)
+{
+    const struct det_graph *g = s->graph;
+    const int32_t index = (int32_t)(op - g->ops), taps = op->kernel * op->kernel;
+    const struct det_op *addition = det_quantised_joins_next(g, index) ? op + 1 : NULL;
+    const bool product = op->kernel == 1 && op->stride == 1;
+    const int64_t rows = det_net_rows(g, op->out, s->batch);
+    const int64_t sum_bytes = 4 * (int64_t)g->tensors[op->out].channels;
+    const int64_t patch_bytes = product ? 0 : (int64_t)taps * g->tensors[op->in].channels;
+    const int64_t passes =
+        det_cuda_q8_passes(rows, sum_bytes > patch_bytes ? sum_bytes : patch_bytes);
+    const double share = 1 / (double)passes, out = values_of(s, op->out) * share;
+    const double patches = (double)patch_bytes * (double)rows * share, sums = 4 * out;
+    const double flops = conv_flops(s, op) * share;
+    double added = 0;
+    if (addition != NULL)
+        added = values_of(s, addition->in == op->out ? addition->in2 : addition->in) * share;
+    in *= share;
+    for (int64_t pass = 0; pass < passes; pass++) {
+        if (!product)
+            launch_by_l2(s, op->name, "im2col", false, 0, in, -1, in + patches);
+        launch_by_l2(s, op->name, "convolution", true, flops, (product ? in : 0) + weights,
+                     in + (pass == 0 ? weights : 0) + out,
+                     (product ? in : patches) + weights + sums);
+        launch_by_l2(s, op->name, addition == NULL ? "sums to 8 bits" : "sums to 8 bits, addition",
+                     false, 0, out + added, added > 0 ? added : -1, sums + out + added);
+    }
+}
+
+/* In 8 bits, the network's outputs in float32 as well. */
+static void q8_forward_op(const struct roofline *s, const struct det_op *op)
+{
+    const double in = values_of(s, op->in), out = values_of(s, op->out);
+    const double in2 = op->in2 >= 0 ? values_of(s, op->in2) : 0;
+    const double weights = op->weight >= 0 ? (double)s->graph->params[op->weight].count : 0;
+    const int32_t index = (int32_t)(op - s->graph->ops);
+    if (op->kind == DET_OP_CONV)
+        q8_convolution(s, op, in, weights);
+    else if (op->kind == DET_OP_DWCONV) /* each row of outputs loads its rows of inputs */
+        launch_by_l2(s, op->name, "depthwise", false, conv_flops(s, op), in + weights + out,
+                     in + weights + out, in * op->kernel / op->stride + weights + out);
+    else if (index == 0 || !det_quantised_joins_next(s->graph, index - 1))
+        launch(s, op->name, "addition", false, out, in + in2 + out, in + in2 + out);
+    if (det_graph_is_output(s->graph, op->out))
+        launch(s, op->name, "to float32", false, 0, 5 * out, -1);
+}
+
 void roofline_forward_op(const struct roofline *s, const struct det_op *op)
 {
+    if (s->element == 1) {
+        q8_forward_op(s, op);
+        return;
+    }
     const double e = (double)s->element;
     /* The network's outputs are float32. */
     const double in = values_of(s, op->in) * e;

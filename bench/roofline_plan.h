@@ -7,6 +7,9 @@
  * reads, for each batch norm, its input once for the sums, and input and gradient in each of the
  * two passes of the convolution before it. Additions read both sides and write.
  *
+ * Sums of 32 bits, which a convolution in 8 bits makes and uses pass by pass
+ * (devices/cuda/cuda_q8_passes.h), are counted of L2 alone.
+ *
  * What L2 hands out more often than memory does is counted for depthwise convolutions, by the rule
  * that splits them (dwconv_plan.h), and for the candidates of suppression. Columns that threads of
  * a block share are counted once: L1 has them. */
@@ -16,12 +19,13 @@
 #include "devices/cuda/cuda_weight_gradient.h"
 #include "model/graph.h"
 #include "model/net_plan.h"
+#include "model/quantised_plan.h"
 
 /* Vendor's figures (data sheets): memory bytes/s, float32 flop/s outside of tensor cores, bf16
- * flop/s in them, dense. */
+ * flop/s and 8-bit operations/s in them, dense. */
 struct roofline_gpu {
     const char *name;
-    double bandwidth, f32, bf16; /* bf16 0: it has none */
+    double bandwidth, f32, bf16, int8; /* 0: it has none */
 };
 enum { ROOFLINE_GPUS = 4 };
 extern const struct roofline_gpu roofline_gpus[ROOFLINE_GPUS];
@@ -37,7 +41,7 @@ struct roofline_launch {
 
 struct roofline {
     const struct det_graph *graph;
-    int32_t batch, element; /* bytes of an activation */
+    int32_t batch, element; /* bytes of an activation; 1: all in 8 bits */
     bool training;
     void (*launch)(void *user, const struct roofline_launch *launch);
     void *user;

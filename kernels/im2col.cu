@@ -27,38 +27,49 @@ __device__ __forceinline__ void next_channel(const struct det_conv_shape &s, str
     tap->ky++;
 }
 
-/* N columns of one row. They are one piece of the input where N divides the channels (WHOLE), else
- * each is fetched alone. Columns beyond the kernel have ky >= kernel_h. */
+/* Patches `first` .. `first` + `count` - 1, and what stands in them outside the image. */
+template <typename T> struct patches {
+    int64_t first, count;
+    T outside;
+};
+
+/* N columns of one row, copied as they are. They are one piece of the input where N divides the
+ * channels (WHOLE), else each is fetched alone. Columns beyond the kernel have ky >= kernel_h. */
 template <typename T, int N, bool WHOLE>
 __global__ void __launch_bounds__(IM2COL_THREADS)
-    detk_im2col_rows(const struct det_conv_shape s, int width, const T *in, T *columns)
+    detk_im2col_rows(const struct det_conv_shape s, const struct patches<T> p, int width,
+                     const T *in, T *columns)
 {
     const int column = det_tile_vector() * N;
-    const unsigned pixel = det_tile_pixel();
+    const unsigned at = det_tile_pixel();
+    if (column >= width || at >= p.count)
+        return;
+    const unsigned pixel = (unsigned)p.first + at;
     const int row = (int)(pixel / (unsigned)s.out_w);
     const int image = row / s.out_h;
-    if (column >= width || image >= s.n)
-        return;
     const int top = row % s.out_h * s.stride - s.pad_top;
     const int left = (int)(pixel % (unsigned)s.out_w) * s.stride - s.pad_left;
     const int64_t first_row = (int64_t)image * s.in_h;
 
     struct tap tap = tap_of(s, column);
-    float value[N] = {};
+    det_pack<T, N> value;
     constexpr int step = WHOLE ? N : 1;
 #pragma unroll
     for (int i = 0; i < N; i += step) {
         const int iy = top + tap.ky, ix = left + tap.kx;
-        if (tap.ky < s.kernel_h && det_inside(iy, s.in_h) && det_inside(ix, s.in_w)) {
-            float piece[step];
-            det_load<T, step>(in + ((first_row + iy) * s.in_w + ix) * s.in_c + tap.channel, piece);
+        det_pack<T, step> piece;
 #pragma unroll
-            for (int k = 0; k < step; k++)
-                value[i + k] = piece[k];
-        }
+        for (int k = 0; k < step; k++)
+            piece.at[k] = p.outside;
+        if (tap.ky < s.kernel_h && det_inside(iy, s.in_h) && det_inside(ix, s.in_w))
+            piece = det_load_pack<T, step>(in + ((first_row + iy) * s.in_w + ix) * s.in_c +
+                                           tap.channel);
+#pragma unroll
+        for (int k = 0; k < step; k++)
+            value.at[i + k] = piece.at[k];
         next_channel(s, &tap);
     }
-    det_store<T, N>(columns + (int64_t)pixel * width + column, value);
+    det_store_pack<T, N>(columns + (int64_t)at * width + column, value);
 }
 
 /* N channels of one input: the sum over the patches that it is in. */
@@ -102,20 +113,20 @@ __global__ void __launch_bounds__(IM2COL_THREADS)
 }
 
 template <typename T>
-static void im2col(cudaStream_t stream, const struct det_conv_shape *s, int32_t width,
-                   const void *in, void *columns)
+static void im2col(cudaStream_t stream, const struct det_conv_shape *s,
+                   const struct patches<T> &patches, int32_t width, const void *in, void *columns)
 {
     constexpr int n = det_vector_of<T>;
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(columns);
     const struct det_tile tile = det_tile_of(width / n, IM2COL_THREADS, IM2COL_THREADS);
-    const dim3 grid = det_tile_grid(tile, (int64_t)s->n * s->out_h * s->out_w);
+    const dim3 grid = det_tile_grid(tile, patches.count);
     if (s->in_c % n == 0)
-        DET_LAUNCH((detk_im2col_rows<T, n, true>), grid, tile.block, 0, stream, *s, width, from,
-                   to);
+        DET_LAUNCH((detk_im2col_rows<T, n, true>), grid, tile.block, 0, stream, *s, patches, width,
+                   from, to);
     else
-        DET_LAUNCH((detk_im2col_rows<T, n, false>), grid, tile.block, 0, stream, *s, width, from,
-                   to);
+        DET_LAUNCH((detk_im2col_rows<T, n, false>), grid, tile.block, 0, stream, *s, patches, width,
+                   from, to);
 }
 
 template <typename T, int N>
@@ -128,23 +139,42 @@ static void col2im(cudaStream_t stream, const struct det_conv_shape *s, int32_t 
                static_cast<const T *>(columns), static_cast<T *>(din), accumulate);
 }
 
+static int32_t width_in(const struct det_conv_shape *s, int32_t n)
+{
+    return (s->kernel_h * s->kernel_w * s->in_c + n - 1) / n * n;
+}
+
 int32_t detk_im2col_width(enum detk_type type, const struct det_conv_shape *shape)
 {
-    const int32_t used = shape->kernel_h * shape->kernel_w * shape->in_c;
-    const int32_t n = type == DETK_F32 ? det_vector_of<float> : det_vector_of<__nv_bfloat16>;
-    return (used + n - 1) / n * n;
+    return width_in(shape, type == DETK_F32 ? det_vector_of<float> : det_vector_of<__nv_bfloat16>);
 }
 
 cudaError_t detk_im2col(cudaStream_t stream, enum detk_type type,
                         const struct det_conv_shape *shape, const void *in, void *columns)
 {
     const int32_t width = detk_im2col_width(type, shape);
-    if (shape->n == 0)
+    const int64_t rows = (int64_t)shape->n * shape->out_h * shape->out_w;
+    if (rows == 0)
         return cudaGetLastError();
     if (type == DETK_F32)
-        im2col<float>(stream, shape, width, in, columns);
+        im2col<float>(stream, shape, {0, rows, 0.0f}, width, in, columns);
     else
-        im2col<__nv_bfloat16>(stream, shape, width, in, columns);
+        im2col<__nv_bfloat16>(stream, shape, {0, rows, __float2bfloat16_rn(0.0f)}, width, in,
+                              columns);
+    return cudaGetLastError();
+}
+
+int32_t detk_im2col_q8_width(const struct det_conv_shape *shape)
+{
+    return width_in(shape, det_vector_of<int8_t>);
+}
+
+cudaError_t detk_im2col_q8(cudaStream_t stream, const struct det_conv_shape *shape, int64_t first,
+                           int64_t rows, int8_t outside, const int8_t *in, int8_t *columns)
+{
+    if (rows > 0)
+        im2col<int8_t>(stream, shape, {first, rows, outside}, detk_im2col_q8_width(shape), in,
+                       columns);
     return cudaGetLastError();
 }
 

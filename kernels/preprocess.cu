@@ -7,6 +7,17 @@
 /* Values of a vector, or 1 where rows are not whole vectors. */
 #define PREPROCESS_VECTOR 4
 
+/* What a network in 8 bits reads: det_q8_grey_level() of a normalised value, less 128. */
+struct grey_level {
+    int8_t value;
+};
+
+template <> __device__ __forceinline__ grey_level det_from_float<grey_level>(float value)
+{
+    const float level = floorf(__fadd_rn(__fmul_rn(value, 127.5f), 128.0f));
+    return {(int8_t)((int)(level >= 255.0f ? 255.0f : level > 0.0f ? level : 0.0f) - 128)};
+}
+
 /* --- from pixels --- */
 
 struct layout {
@@ -110,6 +121,14 @@ cudaError_t detk_preprocess(cudaStream_t stream, enum detk_type type,
     return cudaGetLastError();
 }
 
+cudaError_t detk_preprocess_q8(cudaStream_t stream, const struct detk_image *images, int32_t n,
+                               int32_t out_h, int32_t out_w, int8_t *out)
+{
+    if (n > 0)
+        preprocess<grey_level>(stream, images, n, out_h, out_w, out);
+    return cudaGetLastError();
+}
+
 /* --- from resized images --- */
 
 /* A thread makes N adjacent values of a row; `width` and `out_width` are values of a row, 3 a
@@ -165,5 +184,13 @@ cudaError_t detk_normalize(cudaStream_t stream, enum detk_type type, const float
         normalize<float>(stream, images, n, h, w, out_h, out_w, out);
     else
         normalize<__nv_bfloat16>(stream, images, n, h, w, out_h, out_w, out);
+    return cudaGetLastError();
+}
+
+cudaError_t detk_normalize_q8(cudaStream_t stream, const float *images, int32_t n, int32_t h,
+                              int32_t w, int32_t out_h, int32_t out_w, int8_t *out)
+{
+    if (n > 0)
+        normalize<grey_level>(stream, images, n, h, w, out_h, out_w, out);
     return cudaGetLastError();
 }

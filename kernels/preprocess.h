@@ -29,6 +29,12 @@ cudaError_t detk_preprocess(cudaStream_t stream, enum detk_type type,
  * out_w. */
 cudaError_t detk_normalize(cudaStream_t stream, enum detk_type type, const float *images, int32_t n,
                            int32_t h, int32_t w, int32_t out_h, int32_t out_w, void *out);
+/* Both for a network in 8 bits: out holds whole grey levels less 128, det_q8_grey_level() of the
+ * values above. */
+cudaError_t detk_preprocess_q8(cudaStream_t stream, const struct detk_image *images, int32_t n,
+                               int32_t out_h, int32_t out_w, int8_t *out);
+cudaError_t detk_normalize_q8(cudaStream_t stream, const float *images, int32_t n, int32_t h,
+                              int32_t w, int32_t out_h, int32_t out_w, int8_t *out);
 
 DETK_END
 #endif

@@ -65,14 +65,20 @@ __device__ __forceinline__ float det_load_one(const float *from)
 }
 
 template <typename T, int N>
-__device__ __forceinline__ void det_store(T *to, const float (&values)[N])
+__device__ __forceinline__ void det_store_pack(T *to, const det_pack<T, N> &pack)
 {
     DET_CHECK_ACCESS(to, sizeof(T) * N);
+    *reinterpret_cast<det_pack<T, N> *>(to) = pack;
+}
+
+template <typename T, int N>
+__device__ __forceinline__ void det_store(T *to, const float (&values)[N])
+{
     det_pack<T, N> pack;
 #pragma unroll
     for (int i = 0; i < N; i++)
         pack.at[i] = det_from_float<T>(values[i]);
-    *reinterpret_cast<det_pack<T, N> *>(to) = pack;
+    det_store_pack<T, N>(to, pack);
 }
 
 #endif

@@ -42,7 +42,7 @@ enum det_precision {
     /* activations and their gradients stored in bf16; on the CPU only inference stores them so,
      * training rounds the operands of 1x1 convolutions */
     DET_PRECISION_BF16,
-    /* of networks in 8 bits alone (model/quantised.h), which the CPU runs; what of them is in
+    /* of networks in 8 bits alone (model/quantised.h), none is trained so; what of them is in
      * float32 stays so */
     DET_PRECISION_INT8,
 };

@@ -15,10 +15,7 @@
 
 #include "ops/ops.h"
 
-struct det_q8_tensor {
-    float scale; /* 0: in float32 only */
-    int32_t zero;
-};
+#include "ops/q8_types.h"
 
 /* A step of a convolution's sum in steps of its result, from the scales of input, weights and
  * result. */
@@ -43,12 +40,6 @@ static inline int8_t det_q8_clamp(int64_t value, int32_t low, int32_t high)
     return (int8_t)(value < low ? low : value > high ? high : value);
 }
 
-/* Where a result goes: real 0 is `zero`; -128 <= low <= high <= 127, an activation's limits in
- * them. */
-struct det_q8_target {
-    int32_t zero, low, high;
-};
-
 /* A convolution, dense (weights HWIO) or depthwise (HWC, multiplier 1):
  * out = clamp(zero + steps(bias + sum of (in - in_zero) * weight)). Taps outside the image add
  * nothing. */
@@ -63,16 +54,6 @@ struct det_q8_conv {
 /* The most products that one sum may have: 255 * 127 each, and a bias of 2^30. */
 #define DET_Q8_MOST_TERMS 33000
 #define DET_Q8_MOST_BIAS  (1 << 30)
-
-/* A sum of two tensors of different scales, out = clamp(zero + sum), with the sum in steps of
- * 2^-shift of the result's, halves upwards: ((a - a_zero) * a + (b - b_zero) * b + half) >> shift.
- */
-struct det_q8_add {
-    int32_t a_zero, b_zero;
-    int32_t a, b;  /* 0 .. 2^21 */
-    int32_t shift; /* 1 .. 30 */
-    struct det_q8_target to;
-};
 
 /* Of tensors with these scales: `a` and `b` are a_scale / out_scale and b_scale / out_scale, the
  * larger with 20 to 21 bits. */

@@ -139,9 +139,9 @@ struct figures {
     int32_t top_class;
 };
 
-/* Evaluates the newest checkpoint and looks at one picture with it. */
-static void measure(const struct workspace *w, const char *device, int as_exported,
-                    struct figures *f)
+/* Evaluates a model and looks at one picture with it. */
+static void measure_model(const struct workspace *w, const char *device, const char *path,
+                          int as_exported, struct figures *f)
 {
     det_context *context = context_on(device);
     det_pipeline_config *config = NULL;
@@ -151,7 +151,6 @@ static void measure(const struct workspace *w, const char *device, int as_export
     det_evaluation_settings evaluating;
     det_detector_settings detecting;
     const det_detection *found = NULL;
-    det_checkpoint_info info;
     uint8_t pixels[40 * 30 * 3];
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * 7);
@@ -161,8 +160,7 @@ static void measure(const struct workspace *w, const char *device, int as_export
     det_detector_settings_default(&detecting);
     detecting.score_threshold = 0;
     assert_context_ok(context, det_pipeline_config_load(context, w->config, &config));
-    assert_context_ok(context, det_checkpoint_find(context, w->model_dir, &info));
-    assert_context_ok(context, det_model_load(context, info.path, &model));
+    assert_context_ok(context, det_model_load(context, path, &model));
     assert_context_ok(context,
                       det_evaluation_run(context, config, model, &evaluating, &evaluation));
     memcpy(f->coco, det_evaluation_coco(evaluation)->stats, sizeof f->coco);
@@ -177,6 +175,17 @@ static void measure(const struct workspace *w, const char *device, int as_export
     det_evaluation_destroy(&evaluation);
     det_model_destroy(&model);
     det_pipeline_config_destroy(&config);
+    det_context_destroy(&context);
+}
+
+/* The newest checkpoint. */
+static void measure(const struct workspace *w, const char *device, int as_exported,
+                    struct figures *f)
+{
+    det_context *context = context_on(device);
+    det_checkpoint_info info;
+    assert_context_ok(context, det_checkpoint_find(context, w->model_dir, &info));
+    measure_model(w, device, info.path, as_exported, f);
     det_context_destroy(&context);
 }
 
@@ -203,6 +212,69 @@ static void evaluation_and_detection_agree(void **state)
         assert_near(gpu.detections[0].score, cpu.detections[0].score, 1e-5);
         assert_near(gpu.detections[0].ymin, cpu.detections[0].ymin, 1e-4);
         assert_int_equal(gpu.detections[0].class_id, cpu.detections[0].class_id);
+    }
+    workspace_remove(&w);
+}
+
+static int fill_noise(void *user, size_t index, det_labelled_sample *sample)
+{
+    static uint8_t pixels[40 * 30 * 3];
+    (void)user;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)((i + index) * 2654435761U >> 24);
+    sample->pixels.pixels = pixels;
+    sample->pixels.width = 40;
+    sample->pixels.height = 30;
+    return 0;
+}
+
+/* The newest checkpoint in 8 bits, made on the CPU, as a file. */
+static void quantise(const struct workspace *w, det_quantisation_floats floats, const char *path)
+{
+    static const det_sample_source source = {
+        .struct_size = sizeof(det_sample_source), .count = 4, .fill = fill_noise};
+    det_context *context = context_on("cpu");
+    det_model *model = NULL, *made = NULL;
+    det_checkpoint_info info;
+    det_quantisation_settings settings;
+    det_quantisation_settings_default(&settings);
+    settings.samples = &source;
+    settings.floats = floats;
+    assert_context_ok(context, det_checkpoint_find(context, w->model_dir, &info));
+    assert_context_ok(context, det_model_load(context, info.path, &model));
+    assert_context_ok(context, det_model_quantise(context, model, &settings, &made));
+    assert_context_ok(context, det_model_save(context, made, path));
+    det_model_destroy(&made);
+    det_model_destroy(&model);
+    det_context_destroy(&context);
+}
+
+/* Equal outputs: equal figures. */
+static void models_in_8_bits_agree(void **state)
+{
+    (void)state;
+    static struct figures cpu, gpu;
+    struct workspace w;
+    double unused;
+    char path[600];
+    workspace_make(&w, "cuda-eight-bits");
+    train(&w, "cpu", 12, &unused);
+    snprintf(path, sizeof path, "%s/eight.det", w.model_dir);
+    for (int some = 0; some < 2; some++) {
+        quantise(&w, some ? DET_QUANTISATION_FLOATS_AUTO : DET_QUANTISATION_FLOATS_NONE, path);
+        measure_model(&w, "cpu", path, 1, &cpu);
+        measure_model(&w, "cuda", path, 1, &gpu);
+        for (int i = 0; i < DET_COCO_STAT_COUNT; i++)
+            assert_near(gpu.coco[i], cpu.coco[i], 1e-3);
+        assert_near(gpu.losses.localization, cpu.losses.localization, 1e-5);
+        assert_near(gpu.losses.classification, cpu.losses.classification, 1e-5);
+        assert_int_equal(gpu.count, cpu.count);
+        assert_near(gpu.top_score, cpu.top_score, 1e-6);
+        for (size_t i = 0; i < cpu.count; i++) {
+            assert_near(gpu.detections[i].score, cpu.detections[i].score, 1e-6);
+            assert_near(gpu.detections[i].ymin, cpu.detections[i].ymin, 1e-5);
+            assert_int_equal(gpu.detections[i].class_id, cpu.detections[i].class_id);
+        }
     }
     workspace_remove(&w);
 }
@@ -242,7 +314,6 @@ static void what_cannot_be_is_said(void **state)
     expect_refusal("gpu", "auto", DET_STATUS_INVALID_ARGUMENT, "expected auto, cpu, cuda");
     expect_refusal("cuda", "f16", DET_STATUS_INVALID_ARGUMENT,
                    "expected auto, f32, tf32, bf16 or int8");
-    expect_refusal("cuda", "int8", DET_STATUS_UNSUPPORTED, "networks in 8 bits are run by the CPU");
     expect_refusal("cpu", "tf32", DET_STATUS_UNSUPPORTED, "tf32 needs CUDA");
 }
 
@@ -299,6 +370,7 @@ int test_cuda_jobs(void)
         cmocka_unit_test(training_resumes_bit_for_bit),
         cmocka_unit_test(pictures_are_learned_as_floats_are),
         cmocka_unit_test(evaluation_and_detection_agree),
+        cmocka_unit_test(models_in_8_bits_agree),
         cmocka_unit_test(recalibration_agrees),
         cmocka_unit_test(what_cannot_be_is_said),
     };

@@ -13,8 +13,10 @@
 #include "elementwise.h"
 #include "im2col.h"
 #include "losses.h"
+#include "ops/q8.h"
 #include "postprocess.h"
 #include "preprocess.h"
+#include "q8.h"
 #include "weight_gradient.h"
 
 enum { EDGE_BLOCKS = 2 };
@@ -393,6 +395,119 @@ static void pixels(void **state)
     end();
 }
 
+static int8_t *bytes(int64_t count)
+{
+    void *device = NULL;
+    assert_cuda(cudaMalloc(&device, (size_t)count));
+    return device;
+}
+
+/* A scale that keeps whole numbers as they are, for `c` channels. */
+static struct detk_q8_scaling keeping(int32_t c)
+{
+    float *scales = malloc((size_t)c * sizeof *scales);
+    assert_non_null(scales);
+    for (int32_t i = 0; i < c; i++)
+        scales[i] = 1;
+    const struct detk_q8_scaling scaling = {
+        .bias = zeros(DETK_F32, c),
+        .scales = test_device_copy(scales, (size_t)c * sizeof *scales),
+        .to = {0, -128, 127}};
+    free(scales);
+    return scaling;
+}
+
+static void release(const struct detk_q8_scaling *scaling)
+{
+    test_device_free((void *)(uintptr_t)scaling->bias);
+    test_device_free((void *)(uintptr_t)scaling->scales);
+}
+
+static void eight_bits(void **state)
+{
+    (void)state;
+    const struct det_q8_target to = {0, -128, 127};
+    const struct det_q8_add add = det_q8_add_of(1, 0, 1, 0, 1, to);
+    const struct det_q8_tensor one = {1, 0};
+    begin();
+    int8_t *a = bytes(many), *b = bytes(many), *out = bytes(many);
+    float *floats = zeros(DETK_F32, many);
+    a[many - 1] = 5;
+    b[many - 1] = 3;
+    assert_cuda(detk_q8_add(0, many, &add, a, b, out));
+    assert_int_equal(out[many - 1], 8);
+    assert_cuda(detk_q8_widen(0, many, one, out, floats));
+    assert_near(floats[many - 1], 8, 0);
+    assert_cuda(detk_q8_narrow(0, many, one, floats, a));
+    assert_int_equal(a[many - 1], 8);
+    test_device_free(a);
+    test_device_free(b);
+    test_device_free(out);
+    test_device_free(floats);
+    end();
+}
+
+/* Of 24 and of 7 channels: vectors, and one by one. */
+static void eight_bit_layers(void **state)
+{
+    (void)state;
+    begin();
+    for (int32_t c = 7; c <= 24; c += 17) {
+        const int32_t pitch = (c + 3) / 4 * 4, rows = (int32_t)(many / c) / 64 * 64;
+        const int64_t last = (int64_t)rows * c - 1;
+        const struct det_conv_shape s = det_conv_same(1, rows / 64, 64, c, c, 3, 1);
+        const struct det_conv_shape up = det_conv_same(1, rows / 64 / 2 * 2, 64, c, c, 3, 1);
+        const struct detk_q8_scaling scaling = keeping(c);
+        const struct det_q8_add add = det_q8_add_of(1, 0, 1, 0, 1, scaling.to);
+        int32_t *sums = zeros(DETK_F32, (int64_t)rows * pitch);
+        int8_t *in = bytes(last + 1), *out = bytes(last + 1);
+        uint8_t *weights = calloc((size_t)c, 12);
+        assert_non_null(weights);
+        for (int32_t i = 0; i < c * 12; i++) /* in packed ones each fourth is 0 */
+            weights[i] = c % 4 != 0 || i % 4 != 3;
+        sums[(int64_t)(rows - 1) * pitch + c - 1] = 9;
+        const struct detk_q8_addend addend = {.add = add, .b = in};
+        in[last] = 4;
+        assert_cuda(detk_q8_finish(0, 0, rows, c, pitch, sums, &scaling, &addend, out));
+        assert_int_equal(out[last], 13);
+        void *device_weights = test_device_copy(weights, (size_t)c * 12);
+        assert_cuda(detk_q8_dwconv(0, &s, in, 0, device_weights, &scaling, out));
+        assert_int_equal(out[last], 4);
+        const int64_t up_last = (int64_t)up.in_h * up.in_w * c - 1;
+        out[up_last] = 6;
+        assert_cuda(detk_q8_upsample_add(0, 1, up.in_h / 2, up.in_w / 2, c, up.in_h, up.in_w, &add,
+                                         in, out, out));
+        assert_int_equal(out[up_last], 6);
+        test_device_free(sums);
+        test_device_free(in);
+        test_device_free(out);
+        test_device_free(device_weights);
+        release(&scaling);
+        free(weights);
+    }
+    end();
+}
+
+/* The last patches, of an input and of columns that are more than 2^31 bytes. */
+static void eight_bit_columns(void **state)
+{
+    (void)state;
+    begin();
+    const int32_t h = 4096 * 4 + 1;
+    const struct det_conv_shape s = det_conv_same(1, h, 8192, 16, 16, 1, 1);
+    const int64_t count = (int64_t)h * 8192 * 16, rows = (int64_t)h * 8192;
+    int8_t *in = bytes(count), *columns = bytes(count), *some = bytes(32);
+    in[count - 1] = 7;
+    assert_cuda(detk_im2col_q8(0, &s, 0, rows, 0, in, columns));
+    assert_int_equal(columns[count - 1], 7);
+    assert_cuda(detk_im2col_q8(0, &s, rows - 2, 2, 0, in, some));
+    assert_int_equal(some[31], 7);
+    test_device_free(in);
+    test_device_free(columns);
+    test_device_free(some);
+    end();
+}
+
 int test_cuda_large(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,7 +515,8 @@ int test_cuda_large(void)
         cmocka_unit_test(normalisation),    cmocka_unit_test(depthwise),
         cmocka_unit_test(columns),          cmocka_unit_test(outputs),
         cmocka_unit_test(detections),       cmocka_unit_test(pixels),
-        cmocka_unit_test(weight_gradients),
+        cmocka_unit_test(weight_gradients), cmocka_unit_test(eight_bits),
+        cmocka_unit_test(eight_bit_layers), cmocka_unit_test(eight_bit_columns),
     };
     return cmocka_run_group_tests_name("cuda_large", tests, NULL, NULL);
 }

@@ -17,6 +17,7 @@
 #include "pictures.h"
 #include "postprocess.h"
 #include "preprocess.h"
+#include "q8.h"
 #include "support/formula.h"
 #include "weight_gradient.h"
 
@@ -244,6 +245,67 @@ static cudaError_t postprocess(enum detk_type t)
 }
 
 /* Whichever of its operations is refused, the function says so. */
+static const struct detk_q8_scaling q8_scaling = {.bias = NULL};
+static const struct det_q8_add q8_sum = {.a_zero = 0};
+static cudaError_t q8_finish(enum detk_type t)
+{
+    const struct detk_q8_addend addend = {
+        .b = P, .upsampled = t == DETK_BF16, .h = 5, .w = 5, .out_h = 10, .out_w = 10};
+    return detk_q8_finish(0, 0, ROWS, C, C, P, &q8_scaling, &addend, P);
+}
+static cudaError_t q8_finish_odd(enum detk_type t)
+{
+    (void)t;
+    return detk_q8_finish(0, 0, ROWS, 7, 8, P, &q8_scaling, NULL, P);
+}
+static cudaError_t q8_dwconv_3(enum detk_type t)
+{
+    struct det_conv_shape s = shape(3);
+    s.stride = 1 + (t == DETK_BF16);
+    return detk_q8_dwconv(0, &s, P, 0, P, &q8_scaling, P);
+}
+static cudaError_t q8_dwconv_5(enum detk_type t)
+{
+    (void)t;
+    const struct det_conv_shape s = shape(5);
+    return detk_q8_dwconv(0, &s, P, 0, P, &q8_scaling, P);
+}
+static cudaError_t q8_add(enum detk_type t)
+{
+    (void)t;
+    return detk_q8_add(0, ROWS, &q8_sum, P, P, P);
+}
+static cudaError_t q8_upsample_add(enum detk_type t)
+{
+    return detk_q8_upsample_add(0, 1, 5, 5, t == DETK_F32 ? C : 7, 10, 9, &q8_sum, P, P, P);
+}
+static cudaError_t q8_narrow(enum detk_type t)
+{
+    (void)t;
+    return detk_q8_narrow(0, ROWS, (struct det_q8_tensor){1, 0}, P, P);
+}
+static cudaError_t q8_widen(enum detk_type t)
+{
+    (void)t;
+    return detk_q8_widen(0, ROWS, (struct det_q8_tensor){1, 0}, P, P);
+}
+static cudaError_t q8_im2col(enum detk_type t)
+{
+    (void)t;
+    const struct det_conv_shape s = shape(3);
+    return detk_im2col_q8(0, &s, 0, 20, 0, P, P);
+}
+static cudaError_t q8_preprocess(enum detk_type t)
+{
+    (void)t;
+    return detk_preprocess_q8(0, P, 1, 20, 20, P);
+}
+static cudaError_t q8_normalize(enum detk_type t)
+{
+    (void)t;
+    return detk_normalize_q8(0, P, 1, 20, 20, 20, 20, P);
+}
+
 static void each_function_tells(void **state)
 {
     (void)state;
@@ -291,6 +353,17 @@ static void each_function_tells(void **state)
         FUNCTION(normalize),
         FUNCTION(pictures),
         FUNCTION(postprocess),
+        FUNCTION(q8_finish),
+        FUNCTION(q8_finish_odd),
+        FUNCTION(q8_dwconv_3),
+        FUNCTION(q8_dwconv_5),
+        FUNCTION(q8_add),
+        FUNCTION(q8_upsample_add),
+        FUNCTION(q8_narrow),
+        FUNCTION(q8_widen),
+        FUNCTION(q8_im2col),
+        FUNCTION(q8_preprocess),
+        FUNCTION(q8_normalize),
 #undef FUNCTION
     };
     cuda_emu_set_dry(1);

@@ -1,9 +1,10 @@
-/* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias). Arguments
- * are checked as strictly as the real library's documentation has them; a plan holds only for what
- * it was made for. Long sums are split and added up in the output itself where the caller allows
- * it: then a run gives other bits than the one before. TF32 rounds where it is allowed. A test may
- * have it offer several algorithms (cuda_emu_set_algorithms): every second one adds up in another
- * order, so that its bits are others. */
+/* cublaslt.cc: matrix products: column-major, D = alpha op(A) op(B) + beta C (+ bias), of floats,
+ * or of 8-bit integers with sums of 32 bits as tensor cores take them. Arguments are checked as
+ * strictly as the real library's documentation has them; a plan holds only for what it was made
+ * for. Long sums are split and added up in the output itself where the caller allows it: then a run
+ * gives other bits than the one before. TF32 rounds where it is allowed. A test may have it offer
+ * several algorithms (cuda_emu_set_algorithms): every second one adds up in another order, so that
+ * its bits are others. */
 #include <stdlib.h>
 
 #include <set>
@@ -68,6 +69,7 @@ constexpr uint64_t split_from = 256;
 static cuda_emu_algorithm usual = {0, plan_workspace, 0, 0, 0};
 static cuda_emu_algorithm *algorithms = &usual;
 static int algorithm_count = 1;
+static uint64_t integer_multiple = 4;
 
 static std::set<void *> alive;
 
@@ -95,7 +97,7 @@ static cublasStatus_t refuse(const char *why)
 
 static size_t element_bytes(const det_emu_matrix_layout *layout)
 {
-    return layout->type == CUDA_R_16BF ? 2 : 4;
+    return layout->type == CUDA_R_8I ? 1 : layout->type == CUDA_R_16BF ? 2 : 4;
 }
 
 static size_t span_bytes(const det_emu_matrix_layout *l)
@@ -106,6 +108,22 @@ static size_t span_bytes(const det_emu_matrix_layout *l)
 struct problem {
     uint64_t m, n, k;
 };
+
+/* What tensor cores ask of 8-bit integers in regular order (cublasLtMatmul()'s documentation). */
+static const char *check_integers(const det_emu_matmul_desc *desc, const det_emu_matrix_layout *a,
+                                  const det_emu_matrix_layout *b, const det_emu_matrix_layout *d,
+                                  const problem &p)
+{
+    if (a->type != CUDA_R_8I || d->type != CUDA_R_32I)
+        return "integers are 8 bits, their sums 32";
+    if (!desc->transpose_a || desc->transpose_b)
+        return "of integers A is transposed and B is not";
+    if (p.m % 4 != 0 || p.k % 4 != 0 || a->ld % 4 != 0 || b->ld % 4 != 0 || d->ld % 4 != 0)
+        return "of integers m, k and leading dimensions are multiples of 4";
+    if (desc->epilogue != CUBLASLT_EPILOGUE_DEFAULT)
+        return "sums of 32 bits have no epilogue";
+    return nullptr;
+}
 
 /* Sizes and types that fit together; nullptr, or why not. */
 static const char *check_shapes(const det_emu_matmul_desc *desc, const det_emu_matrix_layout *a,
@@ -127,11 +145,30 @@ static const char *check_shapes(const det_emu_matmul_desc *desc, const det_emu_m
         return "the matrices' sizes do not fit together";
     if (a->type != b->type || c->type != d->type)
         return "types of A and B, or of C and D, differ";
+    if (desc->compute == CUBLAS_COMPUTE_32I)
+        return check_integers(desc, a, b, d, *p);
+    if (a->type == CUDA_R_8I || d->type == CUDA_R_32I)
+        return "integers are not multiplied in float32";
     if (a->type == CUDA_R_32F && d->type != CUDA_R_32F)
         return "float matrices give float results";
     if (desc->epilogue == CUBLASLT_EPILOGUE_BIAS && desc->bias == nullptr)
         return "the bias epilogue has no bias";
     return nullptr;
+}
+
+/* D = A^T B. */
+static void multiply_integers(const int8_t *a, const det_emu_matrix_layout &la, const int8_t *b,
+                              const det_emu_matrix_layout &lb, int32_t *d,
+                              const det_emu_matrix_layout &ld, const problem &p)
+{
+    for (uint64_t j = 0; j < p.n; j++)
+        for (uint64_t i = 0; i < p.m; i++) {
+            const int8_t *left = a + i * (uint64_t)la.ld, *right = b + j * (uint64_t)lb.ld;
+            int32_t sum = 0;
+            for (uint64_t k = 0; k < p.k; k++)
+                sum += left[k] * right[k];
+            d[j * (uint64_t)ld.ld + i] = sum;
+        }
 }
 
 /* op(matrix) as floats, [columns of op][rows of op] with rows adjacent; transposed where need
@@ -190,6 +227,11 @@ void cuda_emu_set_algorithms(cuda_emu_algorithm *offers, int count)
     algorithm_count = offers != nullptr ? count : 1;
 }
 
+void cuda_emu_integer_multiples(int multiple)
+{
+    integer_multiple = (uint64_t)multiple;
+}
+
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle)
 {
     if (machine_ready() != cudaSuccess)
@@ -208,8 +250,8 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle)
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *desc, cublasComputeType_t compute,
                                         cudaDataType_t scale)
 {
-    if (scale != CUDA_R_32F)
-        return refuse("the scale type of float products is float");
+    if (scale != (compute == CUBLAS_COMPUTE_32I ? CUDA_R_32I : CUDA_R_32F))
+        return refuse("the scale type of float products is float, of integers 32-bit integers");
     *desc =
         keep(new det_emu_matmul_desc{compute, false, false, CUBLASLT_EPILOGUE_DEFAULT, nullptr});
     return CUBLAS_STATUS_SUCCESS;
@@ -302,6 +344,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     const char *why = check_shapes(desc, a, b, c, d, &p);
     if (why != nullptr)
         return refuse(why);
+    if (desc->compute == CUBLAS_COMPUTE_32I &&
+        (integer_multiple == 0 || p.m % integer_multiple != 0 || p.k % integer_multiple != 0))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
     uint32_t alignment = 0;
     for (const uint32_t one : preference->alignment)
         alignment |= one; /* powers of 2: the lowest bit is the least */
@@ -368,13 +413,21 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
         accesses.push_back({workspace, made.workspace, true});
     if (bias)
         accesses.push_back({desc->bias, p.m * element_bytes(d_layout), false});
-    const float factor = *(const float *)alpha, keep_factor = *(const float *)beta;
+    const bool integers = desc->compute == CUBLAS_COMPUTE_32I;
+    if (integers && (*(const int32_t *)alpha != 1 || *(const int32_t *)beta != 0))
+        return refuse("integers are only multiplied, alpha 1 and beta 0");
+    const float factor = integers ? 1 : *(const float *)alpha;
+    const float keep_factor = integers ? 0 : *(const float *)beta;
     const double algorithm_us = algorithm.microseconds;
     algorithm.runs++;
     const cudaError_t error =
         issue(stream, "cublasLtMatmul", std::move(accesses),
               [=, desc = *desc, la = *a_layout, lb = *b_layout, lc = *c_layout, ld = *d_layout] {
-                  multiply(desc, a, la, b, lb, factor, keep_factor, c, lc, d, ld, p, made);
+                  if (integers)
+                      multiply_integers((const int8_t *)a, la, (const int8_t *)b, lb, (int32_t *)d,
+                                        ld, p);
+                  else
+                      multiply(desc, a, la, b, lb, factor, keep_factor, c, lc, d, ld, p, made);
                   clock_us += algorithm_us;
                   if (made.workspace > 0)
                       memset(workspace, 0x5A, made.workspace);

@@ -64,6 +64,7 @@ COMPUTING = [
     ("max", f"{INTEGERS} {FLOATS}", "maximum", "T T"),
     ("abs", f"{SIGNED} {FLOATS}", "absolute", "T"),
     ("neg", f"{SIGNED} {FLOATS}", "negative", "T"),
+    ("copysign", FLOATS, "with_sign_of", "T T"),
     ("and", f"pred {BITS}", "bits_and", "T T"),
     ("or", f"pred {BITS}", "bits_or", "T T"),
     ("xor", f"pred {BITS}", "bits_xor", "T T"),
@@ -75,6 +76,8 @@ COMPUTING = [
     ("brev", "b32 b64", "reversed", "T"),
     ("bfind.shiftamt", "s32 u32 s64 u64", "find_shift", "T"),
     ("bfi", "b32 b64", "insert_bits", "T T u32 u32"),
+    ("prmt", "b32", "permuted_bytes", "T T u32"),
+    ("dp4a.s32", "s32", "dot_of_bytes", "T T T"),
 ]
 FUNCTIONS = {f"{opcode}.{kind}": (kind, function, sources.split())
              for opcode, kinds, function, sources in COMPUTING for kind in kinds.split()}

@@ -166,6 +166,12 @@ template <class T> inline T absolute(T a)
         return std::fabs(a);
 }
 
+/* b with the sign of a. */
+template <class T> inline T with_sign_of(T a, T b)
+{
+    return std::copysign(b, a);
+}
+
 template <class T> inline T bits_and(T a, T b)
 {
     return (T)(a & b);
@@ -227,6 +233,27 @@ template <class T> inline T insert_bits(T a, T b, uint32_t position, uint32_t le
     }
     return result;
 }
+/* Bytes of a (0 to 3) and b (4 to 7) by the four lowest digits of `digits`; from 8 on the byte's
+ * sign, spread over it. */
+inline uint32_t permuted_bytes(uint32_t a, uint32_t b, uint32_t digits)
+{
+    const uint64_t both = (uint64_t)b << 32 | a;
+    uint32_t result = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t digit = digits >> 4 * i & 15;
+        const uint32_t byte = (uint32_t)(both >> (digit & 7) * 8) & 0xFF;
+        result |= (digit < 8 ? byte : byte >> 7 ? 0xFFU : 0U) << 8 * i;
+    }
+    return result;
+}
+/* c and the products of the four signed bytes. */
+inline int32_t dot_of_bytes(int32_t a, int32_t b, int32_t c)
+{
+    for (int i = 0; i < 4; i++)
+        c = add(c, (int32_t)((int8_t)(a >> 8 * i) * (int8_t)(b >> 8 * i)));
+    return c;
+}
+
 /* --- comparisons --- */
 
 template <class T> inline bool equal(T a, T b)

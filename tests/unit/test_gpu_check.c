@@ -10,9 +10,9 @@
 #include "support/shell.h"
 
 static const char *const parts[] = {
-    "step-bf16",     "step-tf32", "step-f32", "inference-bf16", "inference-tf32",
-    "inference-f32", "torch",     "tests",    "memcheck",       "racecheck",
-    "rows-bf16",     "rows-tf32", "rows-f32"};
+    "step-bf16",  "step-tf32",      "step-f32", "inference-bf16", "inference-tf32", "inference-f32",
+    "int8-tests", "int8-inference", "torch",    "tests",          "memcheck",       "racecheck",
+    "rows-bf16",  "rows-tf32",      "rows-f32", "int8-rows"};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 /* A machine as the scripts see it. Its folder holds programs and results. */
@@ -245,7 +245,7 @@ static void failures(void **state)
     } cases[] = {
         {"step-bf16", "fail", "failed", "the device said \"no\"", 1},
         {"tests", "fail", "failed", "1 of 2 groups passed; failed: test_cuda_conv", 1},
-        {"racecheck", "fail", "failed", "1 of 12 groups passed; failed: test_cuda_dwconv", 1},
+        {"racecheck", "fail", "failed", "1 of 14 groups passed; failed: test_cuda_dwconv", 1},
         {"rows-tf32", "half", "failed", "", 1},
         {"torch", "skip", "skipped: nothing of it here", NULL, 0},
     };

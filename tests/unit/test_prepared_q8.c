@@ -477,9 +477,6 @@ static void floats_are_narrowed_and_widened(void **state)
 
 /* --- networks --- */
 
-/* Which operations are in float32. */
-enum floats { NONE, LAST, FIRST, FIRST_AND_LAST, SOME, FLOATS };
-
 struct fixture {
     struct test_env t;
     struct det_graph graph;
@@ -488,60 +485,7 @@ struct fixture {
     size_t encodings, logits, pixels;
 };
 
-static bool in_float(const struct det_graph *g, int32_t i, enum floats floats)
-{
-    const bool last = det_graph_is_output(g, g->ops[i].out), first = g->ops[i].in == 0;
-    return ((floats == LAST || floats == FIRST_AND_LAST) && last) ||
-           ((floats == FIRST || floats == FIRST_AND_LAST) && first) ||
-           (floats == SOME && i % 7 == 2);
-}
-
-/* Ranges at random: results are clamped here and there, and zeros lie anywhere. */
-static void quantise(struct fixture *f, enum floats floats)
-{
-    struct det_env *env = &f->t.env;
-    const struct det_graph *g = &f->graph;
-    assert_ok(env, det_quantised_create(env, g, &f->quantised));
-    f->quantised->tensors[0] = det_q8_input_tensor();
-    for (int32_t t = 1; t < g->tensor_count; t++)
-        f->quantised->tensors[t] = det_q8_tensor_of(-draw(0, 300) / 100.0, draw(30, 500) / 100.0);
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const struct det_op *op = &g->ops[i];
-        f->quantised->eight_bits[i] = !in_float(g, i, floats);
-        if (op->act == DET_ACTIVATION_RELU6)
-            f->quantised->tensors[op->out] = det_q8_tensor_of(0, draw(150, 600) / 100.0);
-        if (op->weight < 0 || f->quantised->weights[op->weight].values != NULL)
-            continue;
-        const struct det_param *p = &g->params[op->weight];
-        const int32_t channels = g->tensors[op->out].channels;
-        float *limits = ops_buffer((size_t)channels, NULL);
-        float *values = f->params + p->offset;
-        for (int32_t c = 0; c < channels; c++)
-            limits[c] = 1e-20f;
-        for (size_t j = 0; j < p->count; j++)
-            limits[j % (size_t)channels] = fmaxf(limits[j % (size_t)channels], fabsf(values[j]));
-        assert_ok(env, det_q8_weights_round(env, values, p->count, channels, limits,
-                                            &f->quantised->weights[op->weight]));
-        det_q8_weights_real(&f->quantised->weights[op->weight], p->count, channels, values);
-        ops_free(limits);
-    }
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const struct det_op *op = &g->ops[i];
-        if (op->kind == DET_OP_ADD || op->kind == DET_OP_UPSAMPLE_ADD) {
-            /* in 8 bits where all that it reads and writes is */
-            bool all = true;
-            for (int32_t j = 0; j < g->op_count; j++) {
-                const bool touches = g->ops[j].out == op->in || g->ops[j].out == op->in2 ||
-                                     ((g->ops[j].in == op->out || g->ops[j].in2 == op->out) &&
-                                      g->ops[j].weight >= 0);
-                all &= !touches || g->ops[j].weight < 0 || f->quantised->eight_bits[j];
-            }
-            f->quantised->eight_bits[i] = all;
-        }
-    }
-}
-
-static void make(struct fixture *f, const struct network *n, enum floats floats)
+static void make(struct fixture *f, const struct network *n, enum network_floats floats)
 {
     test_env_init(&f->t);
     struct det_env *env = &f->t.env;
@@ -551,7 +495,7 @@ static void make(struct fixture *f, const struct network *n, enum floats floats)
     f->pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
     f->encodings = (size_t)n->batch * (size_t)f->graph.anchor_count * 4;
     f->logits = (size_t)n->batch * (size_t)(f->graph.anchor_count * f->graph.class_slots);
-    quantise(f, floats);
+    network_quantise(env, &f->graph, floats, f->params, &f->quantised);
 }
 
 static void drop(struct fixture *f)
@@ -607,9 +551,9 @@ static float *prepared(struct fixture *f, const struct det_ops *ops, int32_t bat
 
 /* Of the largest: what float32 layers may differ by, and what that makes of a rounding to 8 bits
  * behind them. */
-static double bound_of(enum floats floats)
+static double bound_of(enum network_floats floats)
 {
-    return floats == NONE ? 0 : floats == LAST ? 1e-6 : 0.05;
+    return floats == NETWORK_NONE ? 0 : floats == NETWORK_LAST ? 1e-6 : 0.05;
 }
 
 static void networks_equal_the_plain_ones(void **state)
@@ -619,12 +563,12 @@ static void networks_equal_the_plain_ones(void **state)
     const int count = sets(list);
     /* The last is of float32 sums that are cut, which 8 bits know nothing of. */
     for (size_t i = 0; i < NETWORKS - 1; i++) {
-        for (int floats = NONE; floats < FLOATS; floats++) {
+        for (int floats = NETWORK_NONE; floats < NETWORK_FLOATS; floats++) {
             const struct network *n = &networks[i];
             struct fixture f;
-            make(&f, n, (enum floats)floats);
+            make(&f, n, (enum network_floats)floats);
             if (!det_prepared_quantised(&f.graph, f.quantised)) {
-                assert_true(floats >= FIRST);
+                assert_true(floats >= NETWORK_FIRST);
                 drop(&f);
                 continue;
             }
@@ -636,7 +580,7 @@ static void networks_equal_the_plain_ones(void **state)
                 for (int threads = 1; threads <= 3; threads++) {
                     float *got = prepared(&f, list[t].ops, n->batch, threads);
                     const double error = test_max_abs_error(got, want, ops_count(want));
-                    if (!(error <= bound_of((enum floats)floats) * largest))
+                    if (!(error <= bound_of((enum network_floats)floats) * largest))
                         fail_msg("%s, %s, floats %d: differs by %g of %g", n->name, list[t].name,
                                  floats, error, largest);
                     ops_free(got);

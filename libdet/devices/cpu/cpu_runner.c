@@ -7,6 +7,7 @@
 #include "devices/cpu/cpu_device.h"
 #include "devices/cpu/prepared/prepared.h"
 #include "devices/cpu/q8_net.h"
+#include "devices/precision.h"
 #include "model/input.h"
 #include "model/model.h"
 #include "model/net.h"
@@ -58,11 +59,7 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
                                struct det_runner *r, size_t *bytes)
 {
     const struct det_runner_settings *s = &r->settings;
-    if (device->precision == DET_PRECISION_INT8 && s->quantised == NULL)
-        return det_fail(
-            env, DET_STATUS_INVALID_ARGUMENT,
-            "precision int8: the model is in float32; det-export --precision int8 makes "
-            "one in 8 bits of it");
+    DET_TRY_RETURN(det_precision_runs(env, device->precision, s->quantised));
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
     const bool fast_q8 = s->quantised != NULL && device->ops->q8 != NULL &&
                          det_prepared_quantised(s->graph, s->quantised);

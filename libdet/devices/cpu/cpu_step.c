@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
+#include "devices/precision.h"
 #include "model/fold.h"
 #include "model/learner_state.h"
 #include "model/losses.h"
@@ -54,9 +55,7 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     struct det_step *step = NULL;
     det_status status = DET_OK;
     *out = NULL;
-    if (device->precision == DET_PRECISION_INT8)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "precision int8: networks are trained in f32 or bf16");
+    DET_TRY_RETURN(det_precision_trains(env, device->precision));
     DET_TRY_RETURN(det_alloc(env, &step, 1, sizeof *step, "training step"));
     step->learner = l;
     step->pool = device->pool;

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "model/net_plan.h"
-#include "model/plan.h"
+#include "model/quantised_plan.h"
 #include "support/mem.h"
 
 struct det_q8_net {
@@ -22,70 +22,10 @@ struct det_q8_net {
     size_t planned_bytes;
 };
 
-/* While the memory is planned: what a tensor needs. */
-struct use {
-    bool bytes, floats;
-};
-
 static size_t values_of(const struct det_q8_net *net, int32_t tensor)
 {
     return (size_t)det_net_rows(net->graph, tensor, net->batch) *
            (size_t)net->graph->tensors[tensor].channels;
-}
-
-static void need(struct use *uses, int32_t tensor, bool eight_bits)
-{
-    if (tensor < 0)
-        return;
-    uses[tensor].bytes |= eight_bits;
-    uses[tensor].floats |= !eight_bits;
-}
-
-static void find_uses(const struct det_q8_net *net, struct use *uses)
-{
-    const struct det_graph *g = net->graph;
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const bool eight_bits = net->quantised->eight_bits[i];
-        need(uses, g->ops[i].in, eight_bits);
-        need(uses, g->ops[i].in2, eight_bits);
-        need(uses, g->ops[i].out, eight_bits);
-    }
-    for (int32_t l = 0; l < g->levels; l++)
-        uses[g->box_outputs[l]].floats = uses[g->class_outputs[l]].floats = true;
-    uses[0].floats = true;
-}
-
-static void live(struct det_plan_block *block, int32_t time)
-{
-    if (time < block->first)
-        block->first = time;
-    if (time > block->last)
-        block->last = time;
-}
-
-/* Blocks 2 t and 2 t + 1: tensor t in 8 bits and in float32. */
-static void find_lives(const struct det_q8_net *net, const struct use *uses,
-                       struct det_plan_block *blocks)
-{
-    const struct det_graph *g = net->graph;
-    for (int32_t t = 0; t < g->tensor_count; t++) {
-        blocks[2 * t] = blocks[2 * t + 1] = (struct det_plan_block){.first = INT32_MAX, .last = -1};
-        blocks[2 * t].bytes = uses[t].bytes ? values_of(net, t) : 0;
-        blocks[2 * t + 1].bytes = uses[t].floats && t > 0 ? values_of(net, t) * sizeof(float) : 0;
-    }
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const int32_t used[] = {g->ops[i].in, g->ops[i].in2, g->ops[i].out};
-        for (int k = 0; k < 3; k++) {
-            if (used[k] >= 0) {
-                live(&blocks[2 * used[k]], i);
-                live(&blocks[2 * used[k] + 1], i);
-            }
-        }
-    }
-    for (int32_t l = 0; l < g->levels; l++) {
-        live(&blocks[2 * g->box_outputs[l] + 1], g->op_count);
-        live(&blocks[2 * g->class_outputs[l] + 1], g->op_count);
-    }
 }
 
 static det_status allocate(struct det_env *env, void *out, struct det_q8_net *net, size_t count,
@@ -97,15 +37,13 @@ static det_status allocate(struct det_env *env, void *out, struct det_q8_net *ne
 }
 
 static det_status take_memory(struct det_env *env, struct det_q8_net *net,
-                              struct det_plan_block *blocks)
+                              const struct det_quantised_plan *plan)
 {
     const struct det_graph *g = net->graph;
     const size_t tensors = (size_t)g->tensor_count;
     const size_t anchors = (size_t)net->batch * (size_t)g->anchor_count;
-    size_t bytes = 0;
-    DET_TRY_RETURN(det_plan_arena(env, blocks, 2 * g->tensor_count, &bytes));
-    DET_TRY_RETURN(det_budget_ask(env, bytes, "network tensors"));
-    DET_TRY_RETURN(allocate(env, &net->arena, net, bytes, 1, "network tensors"));
+    DET_TRY_RETURN(det_budget_ask(env, plan->arena_bytes, "network tensors"));
+    DET_TRY_RETURN(allocate(env, &net->arena, net, plan->arena_bytes, 1, "network tensors"));
     DET_TRY_RETURN(allocate(env, &net->bytes, net, tensors, sizeof *net->bytes, "network"));
     DET_TRY_RETURN(allocate(env, &net->floats, net, tensors, sizeof *net->floats, "network"));
     DET_TRY_RETURN(
@@ -115,10 +53,10 @@ static det_status take_memory(struct det_env *env, struct det_q8_net *net,
     DET_TRY_RETURN(allocate(env, &net->logits, net, anchors, (size_t)g->class_slots * sizeof(float),
                             "class logits"));
     for (size_t t = 0; t < tensors; t++) {
-        if (blocks[2 * t].bytes > 0)
-            net->bytes[t] = (int8_t *)(net->arena + blocks[2 * t].offset);
-        if (blocks[2 * t + 1].bytes > 0)
-            net->floats[t] = (float *)(void *)(net->arena + blocks[2 * t + 1].offset);
+        if (plan->bytes[t] != DET_NO_FORM)
+            net->bytes[t] = (int8_t *)(net->arena + plan->bytes[t]);
+        if (plan->floats[t] != DET_NO_FORM)
+            net->floats[t] = (float *)(void *)(net->arena + plan->floats[t]);
     }
     net->floats[0] = net->input;
     return DET_OK;
@@ -126,18 +64,12 @@ static det_status take_memory(struct det_env *env, struct det_q8_net *net,
 
 static det_status plan(struct det_env *env, struct det_q8_net *net)
 {
-    const size_t tensors = (size_t)net->graph->tensor_count;
-    struct use *uses = NULL;
-    struct det_plan_block *blocks = NULL;
-    det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &uses, tensors, sizeof *uses, "inference plan"));
-    DET_TRY(det_alloc(env, &blocks, 2 * tensors, sizeof *blocks, "inference plan"));
-    find_uses(net, uses);
-    find_lives(net, uses, blocks);
-    DET_TRY(take_memory(env, net, blocks));
-fail:
-    det_free(env, &uses);
-    det_free(env, &blocks);
+    const struct det_quantised_plan_settings settings = {
+        .batch = net->batch, .alignment = DET_ALIGNMENT, .input_apart = true};
+    struct det_quantised_plan plan;
+    DET_TRY_RETURN(det_quantised_plan_create(env, net->graph, net->quantised, &settings, &plan));
+    const det_status status = take_memory(env, net, &plan);
+    det_quantised_plan_free(env, &plan);
     return status;
 }
 

@@ -25,7 +25,7 @@ static const char *precision_name(enum det_precision precision)
 /* Compute capability times ten. */
 static int needed_capability(enum det_precision precision)
 {
-    return precision == DET_PRECISION_F32 ? 75 : 80;
+    return precision == DET_PRECISION_F32 || precision == DET_PRECISION_INT8 ? 75 : 80;
 }
 
 /* Fills in what is known of device `index`; UNSUPPORTED when it cannot do the precision. */
@@ -72,9 +72,6 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
 {
     *out = NULL;
     struct det_device *d = NULL;
-    if (settings->precision == DET_PRECISION_INT8)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "precision int8: networks in 8 bits are run by the CPU (device cpu)");
     DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &d, 1, sizeof *d, "device"));
     d->forks = det_forks();

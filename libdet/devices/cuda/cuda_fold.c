@@ -17,7 +17,7 @@ det_status det_cuda_fold_plan(struct det_env *env, struct det_device *device,
     if (!learner->settings.quantise)
         return DET_OK;
     DET_TRY(det_graph_build(env, &learner->spec, true, &fold->graph));
-    DET_TRY(det_cuda_net_plan(env, device, &fold->graph, batch, DET_NET_TRAIN_FOLDED, layout,
+    DET_TRY(det_cuda_net_plan(env, device, &fold->graph, NULL, batch, DET_NET_TRAIN_FOLDED, layout,
                               &fold->net));
     return DET_OK;
 fail:

@@ -14,25 +14,32 @@ static cudaDataType_t data_type(enum detk_type type)
     return type == DETK_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-static cublasComputeType_t compute_type(const struct det_device *device)
+static cublasComputeType_t compute_type(const struct det_device *device,
+                                        enum det_cuda_product product)
 {
+    if (product == DET_CUDA_FORWARD_Q8)
+        return CUBLAS_COMPUTE_32I;
     return device->settings.precision == DET_PRECISION_TF32 ? CUBLAS_COMPUTE_32F_FAST_TF32
                                                             : CUBLAS_COMPUTE_32F;
 }
 
 /* The transposed problem out^T = right^T x left^T: cublasLt's A is `right`, its B is `left`.
  * Row-major [rows, columns] is for it a matrix of columns x rows, so that an operand is to be
- * transposed exactly where the row-major product has it so. */
+ * transposed exactly where the row-major product has it so. Integers are scaled by integers. */
 static det_status describe(struct det_env *env, const struct det_device *device,
                            enum det_cuda_product product, bool bias, struct det_cuda_matmul *m)
 {
     static const char what[] = "planning a matrix product";
+    const bool q8 = product == DET_CUDA_FORWARD_Q8;
     const cublasOperation_t a =
-        product == DET_CUDA_BACKWARD_DATA ? CUBLAS_OP_T : CUBLAS_OP_N; /* w^T */
+        product == DET_CUDA_BACKWARD_DATA || q8 ? CUBLAS_OP_T : CUBLAS_OP_N; /* w^T */
     const cublasOperation_t b =
         product == DET_CUDA_BACKWARD_WEIGHT ? CUBLAS_OP_T : CUBLAS_OP_N; /* in^T */
-    DET_TRY_RETURN(det_cublas_check(
-        env, cublasLtMatmulDescCreate(&m->operation, compute_type(device), CUDA_R_32F), what));
+    DET_TRY_RETURN(
+        det_cublas_check(env,
+                         cublasLtMatmulDescCreate(&m->operation, compute_type(device, product),
+                                                  q8 ? CUDA_R_32I : CUDA_R_32F),
+                         what));
     DET_TRY_RETURN(det_cublas_check(
         env,
         cublasLtMatmulDescSetAttribute(m->operation, CUBLASLT_MATMUL_DESC_TRANSA, &a, sizeof a),
@@ -58,13 +65,20 @@ static det_status describe(struct det_env *env, const struct det_device *device,
                             what);
 }
 
-static det_status make_layout(struct det_env *env, enum detk_type type, int64_t rows,
+static det_status make_layout(struct det_env *env, cudaDataType_t type, int64_t rows,
                               int32_t columns, int32_t stride, cublasLtMatrixLayout_t *layout)
 {
-    return det_cublas_check(env,
-                            cublasLtMatrixLayoutCreate(layout, data_type(type), (uint64_t)columns,
-                                                       (uint64_t)rows, stride),
-                            "planning a matrix product");
+    return det_cublas_check(
+        env, cublasLtMatrixLayoutCreate(layout, type, (uint64_t)columns, (uint64_t)rows, stride),
+        "planning a matrix product");
+}
+
+static det_status make_q8_layouts(struct det_env *env, const struct det_cuda_matmul_shape *s,
+                                  struct det_cuda_matmul *m)
+{
+    DET_TRY_RETURN(make_layout(env, CUDA_R_8I, s->rows, s->k, s->in_stride, &m->left));
+    DET_TRY_RETURN(make_layout(env, CUDA_R_8I, s->n, s->k, s->k, &m->right));
+    return make_layout(env, CUDA_R_32I, s->rows, s->n, s->n, &m->out);
 }
 
 static det_status make_layouts(struct det_env *env, enum detk_type type,
@@ -73,6 +87,8 @@ static det_status make_layouts(struct det_env *env, enum detk_type type,
 {
     cublasLtMatrixLayout_t *in = &m->left, *weight = &m->right, *out = &m->out;
     enum detk_type weight_type = type, out_type = type;
+    if (product == DET_CUDA_FORWARD_Q8)
+        return make_q8_layouts(env, s, m);
     if (product == DET_CUDA_FORWARD)
         out_type = s->out_type;
     if (product == DET_CUDA_BACKWARD_DATA) {
@@ -83,9 +99,9 @@ static det_status make_layouts(struct det_env *env, enum detk_type type,
         out = &m->right;
         weight_type = DETK_F32;
     }
-    DET_TRY_RETURN(make_layout(env, type, s->rows, s->k, s->in_stride, in));
-    DET_TRY_RETURN(make_layout(env, weight_type, s->k, s->n, s->n, weight));
-    return make_layout(env, out_type, s->rows, s->n, s->n, out);
+    DET_TRY_RETURN(make_layout(env, data_type(type), s->rows, s->k, s->in_stride, in));
+    DET_TRY_RETURN(make_layout(env, data_type(weight_type), s->k, s->n, s->n, weight));
+    return make_layout(env, data_type(out_type), s->rows, s->n, s->n, out);
 }
 
 static det_status prefer(struct det_env *env, cublasLtMatmulPreference_t preference,
@@ -111,16 +127,42 @@ static void keep_usable(const cublasLtMatmulHeuristicResult_t *results, int foun
     }
 }
 
+/* Of 8-bit rows that begin anywhere in a tensor: of such a stride. */
+static uint32_t row_alignment(int32_t stride)
+{
+    const uint32_t least = (uint32_t)stride & -(uint32_t)stride;
+    return least < DET_CUDA_OPERAND_ALIGN ? least : DET_CUDA_OPERAND_ALIGN;
+}
+
+static det_status no_algorithm(struct det_env *env, const struct det_device *device,
+                               const struct det_cuda_problem *problem)
+{
+    const struct det_cuda_matmul_shape *s = &problem->shape;
+    if (problem->product == DET_CUDA_FORWARD_Q8)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "cuda:%d: cublasLt has no algorithm for a product of %lld x %d x %d in 8 "
+                        "bits on %s, of compute capability %d.%d: the CPU runs the model (device "
+                        "cpu), or the model in float32",
+                        device->index, (long long)s->rows, s->k, s->n, device->name, device->major,
+                        device->minor);
+    return det_fail(env, DET_STATUS_UNSUPPORTED,
+                    "cublasLt has no algorithm for a product of %lld x %d x %d", (long long)s->rows,
+                    s->k, s->n);
+}
+
 /* cublasLt's first choices among what is allowed. Its algorithms give the same bits each time on
  * the same GPU, with one exception that `deterministic` leaves out: partial sums added up in the
  * output itself, in an order that the documentation leaves open. */
 static det_status choose(struct det_env *env, const struct det_device *device,
-                         const struct det_cuda_matmul_shape *s, struct det_cuda_matmul *m)
+                         struct det_cuda_matmul *m)
 {
     static const cublasLtMatmulPreferenceAttributes_t alignments[] = {
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
     const uint32_t align = DET_CUDA_OPERAND_ALIGN;
+    const uint32_t left_align = m->problem.product == DET_CUDA_FORWARD_Q8
+                                    ? row_alignment(m->problem.shape.in_stride)
+                                    : align;
     const uint64_t workspace = MOST_WORKSPACE;
     const uint32_t reductions =
         CUBLASLT_REDUCTION_SCHEME_MASK & ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_INPLACE;
@@ -131,7 +173,8 @@ static det_status choose(struct det_env *env, const struct det_device *device,
     DET_TRY(prefer(env, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &workspace,
                    sizeof workspace));
     for (int i = 0; i < 4; i++)
-        DET_TRY(prefer(env, preference, alignments[i], &align, sizeof align));
+        DET_TRY(
+            prefer(env, preference, alignments[i], i == 0 ? &left_align : &align, sizeof align));
     if (device->settings.deterministic)
         DET_TRY(prefer(env, preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &reductions,
                        sizeof reductions));
@@ -144,9 +187,7 @@ static det_status choose(struct det_env *env, const struct det_device *device,
     if (answer == CUBLAS_STATUS_SUCCESS)
         keep_usable(results, found, m);
     if (answer == CUBLAS_STATUS_NOT_SUPPORTED || (answer == CUBLAS_STATUS_SUCCESS && m->count < 1))
-        DET_TRY(det_fail(env, DET_STATUS_UNSUPPORTED,
-                         "cublasLt has no algorithm for a product of %lld x %d x %d",
-                         (long long)s->rows, s->k, s->n));
+        DET_TRY(no_algorithm(env, device, &m->problem));
     DET_TRY(det_cublas_check(env, answer, "planning a matrix product"));
 fail:
     (void)cublasLtMatmulPreferenceDestroy(preference);
@@ -174,7 +215,7 @@ det_status det_cuda_matmul_create(struct det_env *env, const struct det_device *
     if (known != NULL)
         take(m, &known->algorithm);
     else
-        DET_TRY(choose(env, device, shape, m));
+        DET_TRY(choose(env, device, m));
     return DET_OK;
 fail:
     det_cuda_matmul_destroy(m);
@@ -199,16 +240,19 @@ static cublasStatus_t multiply(const struct det_device *device, const struct det
                                const void *right, const void *bias, void *out, bool accumulate,
                                void *workspace)
 {
+    const bool q8 = m->problem.product == DET_CUDA_FORWARD_Q8;
     const float one = 1, beta = accumulate ? 1 : 0;
+    const int32_t whole_one = 1, whole_zero = 0;
     if (bias != NULL) {
         const cublasStatus_t answer = cublasLtMatmulDescSetAttribute(
             m->operation, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
         if (answer != CUBLAS_STATUS_SUCCESS)
             return answer;
     }
-    return cublasLtMatmul(device->cublas, m->operation, &one, right, m->right, left, m->left, &beta,
-                          out, m->out, out, m->out, &algorithm->algorithm, workspace,
-                          algorithm->workspace_bytes, device->stream);
+    return cublasLtMatmul(
+        device->cublas, m->operation, q8 ? (const void *)&whole_one : (const void *)&one, right,
+        m->right, left, m->left, q8 ? (const void *)&whole_zero : (const void *)&beta, out, m->out,
+        out, m->out, &algorithm->algorithm, workspace, algorithm->workspace_bytes, device->stream);
 }
 
 det_status det_cuda_matmul_run(struct det_env *env, const struct det_device *device,
@@ -256,6 +300,7 @@ static const char *product_name(enum det_cuda_product product)
         [DET_CUDA_FORWARD] = "forward",
         [DET_CUDA_BACKWARD_DATA] = "input's gradient",
         [DET_CUDA_BACKWARD_WEIGHT] = "weights' gradient",
+        [DET_CUDA_FORWARD_Q8] = "forward",
     };
     return names[product];
 }
@@ -283,7 +328,10 @@ static det_status time_candidates(struct det_env *env, const struct det_cuda_tun
             "cublasLt: %s%s, %lld x %d x %d (rows of %d), %s: takes algorithm %d of %d, us:%s",
             product_name(m->problem.product), m->problem.bias ? " with bias" : "",
             (long long)s->rows, s->k, s->n, s->in_stride,
-            t->device->type == DETK_BF16 ? "bf16" : "float32", *chosen + 1, m->count, times);
+            m->problem.product == DET_CUDA_FORWARD_Q8 ? "int8"
+            : t->device->type == DETK_BF16            ? "bf16"
+                                                      : "float32",
+            *chosen + 1, m->count, times);
     return DET_OK;
 }
 

@@ -1,4 +1,5 @@
-/* cuda_matmul.h: the products that a 1x1 convolution and its gradients are, by cublasLt.
+/* cuda_matmul.h: the products that a 1x1 convolution and its gradients are, by cublasLt, and that
+ * of a convolution in 8 bits.
  *
  * All matrices are row-major here; cublasLt's are column-major, so it is handed the transposed
  * problem: what is row-major [rows, n] is column-major n x rows without moving a byte. A plan
@@ -16,6 +17,9 @@ enum det_cuda_product {
     DET_CUDA_FORWARD,         /* out [rows, n] = in [rows, k] x w [k, n] (+ bias [n]) */
     DET_CUDA_BACKWARD_DATA,   /* din [rows, k] (+)= dout [rows, n] x w^T */
     DET_CUDA_BACKWARD_WEIGHT, /* dw [k, n] (+)= in^T x dout, float32 */
+    /* out [rows, n] int32 = in [rows, k] x w^T, in and w [n, k] int8. Tensor cores take k, n and
+     * in_stride that are multiples of 4, and w as it stands here, alone */
+    DET_CUDA_FORWARD_Q8,
 };
 
 struct det_cuda_matmul_shape {
@@ -54,15 +58,17 @@ struct det_cuda_matmul {
     size_t workspace_bytes;                                    /* of any of them */
 };
 
-/* Operands are of the device's type, weights too. `bias`: a bias is given to each run, which
- * FORWARD adds in the product's epilogue. UNSUPPORTED when cublasLt has no algorithm. */
+/* Operands are of the device's type, weights too, but for FORWARD_Q8. `bias`: a bias is given to
+ * each run, which FORWARD adds in the product's epilogue. UNSUPPORTED when cublasLt has no
+ * algorithm. */
 det_status det_cuda_matmul_create(struct det_env *env, const struct det_device *device,
                                   enum det_cuda_product product,
                                   const struct det_cuda_matmul_shape *shape, bool bias,
                                   struct det_cuda_matmul *matmul);
 void det_cuda_matmul_destroy(struct det_cuda_matmul *matmul);
 
-/* left: in, dout, in; right: w, w, dout; out: out, din, dw. `what` is for messages. */
+/* left: in, dout, in; right: w, w, dout; out: out, din, dw. `what` is for messages. FORWARD_Q8 is
+ * as FORWARD; it does not accumulate, and its `left` need only be aligned as its rows are. */
 det_status det_cuda_matmul_run(struct det_env *env, const struct det_device *device,
                                const struct det_cuda_matmul *matmul, const void *left,
                                const void *right, const void *bias, void *out, bool accumulate,

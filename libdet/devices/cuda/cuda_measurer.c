@@ -18,7 +18,7 @@ static det_status plan(struct det_env *env, struct det_device *device,
 {
     *m = (struct det_measurer){.device = device, .graph = graph, .batch = batch};
     DET_TRY_RETURN(
-        det_cuda_net_plan(env, device, graph, batch, DET_NET_MEASURE, &m->layout, &m->net));
+        det_cuda_net_plan(env, device, graph, NULL, batch, DET_NET_MEASURE, &m->layout, &m->net));
     m->params_at = det_cuda_layout_add(&m->layout, graph->param_floats, sizeof(float));
     m->images_at =
         det_cuda_layout_add(&m->layout, (size_t)batch, image_floats(graph) * sizeof(float));

@@ -18,6 +18,8 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
     const bool training = det_net_is_training(net->mode);
+    if (det_cuda_q8_has(&net->q8, index))
+        return det_cuda_q8_plan_op(env, net, index);
     if (op->kind == DET_OP_CONV) {
         const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
         const struct det_cuda_conv_uses uses = {
@@ -52,14 +54,15 @@ static bool only_depthwise_reads(const struct det_graph *g, int32_t tensor)
 
 /* A depthwise convolution activates and normalises what it loads: the pass that would have stored
  * such a tensor is saved. A dense convolution's ReLU6 (its library has none in an epilogue) waits
- * for that where nothing is learned. In training batch norms do: their input is still there, kept
- * for the backward passes; without them another tensor may have its place. */
+ * for that where nothing is learned, and nothing is rounded to 8 bits. In training batch norms do:
+ * their input is still there, kept for the backward passes; without them another tensor may have
+ * its place. */
 static void find_late(struct det_cuda_net *net)
 {
     const struct det_graph *g = net->graph;
     for (int32_t t = 0; t < g->tensor_count; t++)
         net->late_norm[t] = -1;
-    for (int32_t i = 0; i < g->op_count; i++) {
+    for (int32_t i = 0; i < g->op_count && net->q8.quantised == NULL; i++) {
         const struct det_op *op = &g->ops[i];
         if (op->act != DET_ACTIVATION_RELU6 || !only_depthwise_reads(g, op->out))
             continue;
@@ -113,38 +116,50 @@ static void place(struct det_cuda_net *net, struct det_cuda_layout *layout)
     if (net->device->type != DETK_F32)
         net->typed_params_at =
             det_cuda_layout_add(layout, g->param_floats, det_cuda_element_bytes(net->device));
+    net->q8.constants_at = det_cuda_layout_add(layout, net->q8.layout.bytes, 1);
+    layout->too_large |= net->q8.layout.too_large;
+}
+
+/* Where tensors lie: of a network in the device's type. */
+static det_status plan_tensors(struct det_env *env, struct det_cuda_net *net)
+{
+    const size_t tensors = (size_t)net->graph->tensor_count;
+    bool *unstored = NULL;
+    DET_TRY_RETURN(det_alloc(env, &unstored, tensors, sizeof *unstored, "network"));
+    for (size_t t = 0; t < tensors; t++)
+        unstored[t] = net->late_norm[t] >= 0;
+    const struct det_net_plan_settings settings = {
+        .batch = net->batch,
+        .mode = net->mode,
+        .element_bytes = det_cuda_element_bytes(net->device),
+        .output_bytes = sizeof(float),
+        .alignment = DETK_ALIGN,
+        .unstored = unstored,
+    };
+    const det_status status = det_net_plan_create(env, net->graph, &settings, &net->plan);
+    det_free(env, &unstored);
+    return status;
 }
 
 det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
-                             const struct det_graph *graph, int32_t batch, enum det_net_mode mode,
-                             struct det_cuda_layout *layout, struct det_cuda_net *net)
+                             const struct det_graph *graph, const struct det_quantised *quantised,
+                             int32_t batch, enum det_net_mode mode, struct det_cuda_layout *layout,
+                             struct det_cuda_net *net)
 {
     *net = (struct det_cuda_net){
         .device = device,
         .graph = graph,
         .batch = batch,
         .mode = mode,
+        .q8.quantised = quantised,
     };
-    bool *unstored = NULL;
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &net->late_relu6, (size_t)graph->tensor_count, sizeof *net->late_relu6,
                       "network"));
     DET_TRY(det_alloc(env, &net->late_norm, (size_t)graph->tensor_count, sizeof *net->late_norm,
                       "network"));
-    DET_TRY(det_alloc(env, &unstored, (size_t)graph->tensor_count, sizeof *unstored, "network"));
     find_late(net);
-    for (int32_t t = 0; t < graph->tensor_count; t++)
-        unstored[t] = net->late_norm[t] >= 0;
-    const struct det_net_plan_settings settings = {
-        .batch = batch,
-        .mode = mode,
-        .element_bytes = det_cuda_element_bytes(device),
-        .output_bytes = sizeof(float),
-        .alignment = DETK_ALIGN,
-        .unstored = unstored,
-    };
-    DET_TRY(det_net_plan_create(env, graph, &settings, &net->plan));
-    det_free(env, &unstored);
+    DET_TRY(quantised != NULL ? det_cuda_q8_plan(env, net) : plan_tensors(env, net));
     DET_TRY(det_alloc(env, &net->convs, (size_t)graph->op_count, sizeof *net->convs, "network"));
     for (int32_t i = 0; i < graph->op_count; i++)
         DET_TRY(plan_op(env, net, i));
@@ -152,7 +167,6 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
     DET_TRY(plan_rounding(env, net, layout));
     return DET_OK;
 fail:
-    det_free(env, &unstored);
     det_cuda_net_free(env, net);
     return status;
 }
@@ -165,6 +179,7 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net)
     det_free(env, &net->late_relu6);
     det_free(env, &net->late_norm);
     det_free(env, &net->passes_offsets);
+    det_cuda_q8_free(env, net);
     det_net_plan_free(env, &net->plan);
 }
 
@@ -196,6 +211,7 @@ void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params,
         net->device->type == DETK_F32 ? (void *)params : memory + net->typed_params_at;
     net->gradients = gradients;
     net->workspace = workspace;
+    net->q8.constants = memory + net->q8.constants_at;
     net->box_levels = levels_of(net, g->box_outputs, 4, net->plan.value_offsets);
     net->class_levels = levels_of(net, g->class_outputs, g->class_slots, net->plan.value_offsets);
     if (!det_net_is_training(net->mode))
@@ -247,7 +263,8 @@ static bool has_candidates(const struct det_cuda_net *net)
 {
     bool any = false;
     for (int32_t i = 0; i < net->graph->op_count; i++)
-        any = any || det_cuda_conv_has_candidates(&net->convs[i]);
+        any = any || det_cuda_conv_has_candidates(&net->convs[i]) ||
+              det_cuda_q8_has_candidates(net, i);
     return any;
 }
 
@@ -266,7 +283,13 @@ det_status det_cuda_net_tune(struct det_env *env, struct det_cuda_net *net)
 
 void *det_cuda_net_input(const struct det_cuda_net *net)
 {
-    return net->arena + net->plan.value_offsets[0];
+    const size_t offset = net->plan.value_offsets[0];
+    return offset == DET_NO_FORM ? NULL : net->arena + offset;
+}
+
+int8_t *det_cuda_net_input_q8(const struct det_cuda_net *net)
+{
+    return det_cuda_q8_values(net, 0);
 }
 
 det_status det_cuda_net_refresh_params(struct det_env *env, const struct det_cuda_net *net)

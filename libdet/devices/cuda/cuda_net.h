@@ -12,6 +12,7 @@
 
 #include "devices/cuda/cuda_conv.h"
 #include "devices/cuda/cuda_memory.h"
+#include "devices/cuda/cuda_q8_net.h"
 #include "elementwise.h"
 #include "fake_quant.h"
 #include "model/net_plan.h"
@@ -22,7 +23,8 @@ struct det_cuda_net {
     int32_t batch;
     enum det_net_mode mode;
     struct det_net_plan plan;
-    struct det_cuda_conv *convs; /* per operation, those of DET_OP_CONV */
+    struct det_cuda_conv *convs; /* per operation, those of DET_OP_CONV in the device's type */
+    struct det_cuda_q8 q8;       /* of a network in 8 bits */
     /* per tensor: stored before its ReLU6, which its readers apply as they load */
     bool *late_relu6;
     /* per tensor: the batch norm that would have stored it: its readers load the norm's input and
@@ -52,9 +54,11 @@ struct det_cuda_net {
     struct detk_levels box_gradient_levels, class_gradient_levels; /* of their gradients */
 };
 
+/* `quantised`: NULL, or the network in 8 bits, on a device whose type is float32. */
 det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
-                             const struct det_graph *graph, int32_t batch, enum det_net_mode mode,
-                             struct det_cuda_layout *layout, struct det_cuda_net *net);
+                             const struct det_graph *graph, const struct det_quantised *quantised,
+                             int32_t batch, enum det_net_mode mode, struct det_cuda_layout *layout,
+                             struct det_cuda_net *net);
 void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net);
 
 /* `memory` is what the layout asked for; params and gradients are float32 blocks there, the
@@ -76,8 +80,10 @@ static inline enum detk_type det_cuda_net_type(const struct det_cuda_net *net, i
     return det_graph_is_output(net->graph, tensor) ? DETK_F32 : net->device->type;
 }
 
-/* [N, H, W, 3] of the device's type. */
+/* [N, H, W, 3] of the device's type; NULL: it reads whole grey levels alone. */
 void *det_cuda_net_input(const struct det_cuda_net *net);
+/* The same as whole grey levels less 128 (det_q8_grey_level()); NULL: it reads none. */
+int8_t *det_cuda_net_input_q8(const struct det_cuda_net *net);
 
 /* Brings the bf16 copy of the parameters up to date; to be called whenever they have changed. */
 det_status det_cuda_net_refresh_params(struct det_env *env, const struct det_cuda_net *net);

@@ -178,7 +178,8 @@ static det_status pass_gradient(struct det_env *env, const struct det_cuda_net *
 
 /* --- operations --- */
 
-static det_status forward_op(struct det_env *env, const struct det_cuda_net *net, int32_t index)
+/* In the device's type. */
+static det_status forward_float(struct det_env *env, const struct det_cuda_net *net, int32_t index)
 {
     const struct det_device *d = net->device;
     const struct det_graph *g = net->graph;
@@ -219,8 +220,10 @@ static det_status forward_op(struct det_env *env, const struct det_cuda_net *net
 det_status det_cuda_net_forward_op(struct det_env *env, const struct det_cuda_net *net,
                                    int32_t index)
 {
-    DET_TRY_RETURN(forward_op(env, net, index));
-    return round_made(env, net, index);
+    DET_TRY_RETURN(det_cuda_q8_has(&net->q8, index) ? det_cuda_q8_forward_op(env, net, index)
+                                                    : forward_float(env, net, index));
+    DET_TRY_RETURN(round_made(env, net, index));
+    return det_cuda_q8_convert(env, net, index);
 }
 
 static det_status backward_conv(struct det_env *env, const struct det_cuda_net *net, int32_t index)
@@ -355,14 +358,16 @@ det_status det_cuda_net_tune_op(struct det_env *env, const struct det_cuda_net *
                                 struct det_cuda_tuner *tuner)
 {
     const struct det_op *op = &net->graph->ops[index];
+    if (det_cuda_q8_has(&net->q8, index))
+        return det_cuda_q8_tune_op(env, net, index, tuner);
+    if (op->kind != DET_OP_CONV)
+        return DET_OK;
     struct det_cuda_conv_operands operands = {
         .in = value_of(net, op->in),
         .weight = both_of(net, op->weight),
         .bias = both_of(net, op->bias),
         .out = value_of(net, op->out),
     };
-    if (op->kind != DET_OP_CONV)
-        return DET_OK;
     if (det_net_is_training(net->mode)) {
         operands.dout = gradient_of(net, op->out);
         operands.din = op->in != 0 ? gradient_of(net, op->in) : NULL;

@@ -2,6 +2,7 @@
 
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
+#include "devices/precision.h"
 #include "support/mem.h"
 
 static size_t most(size_t a, size_t b)
@@ -67,7 +68,7 @@ static det_status plan(struct det_env *env, struct det_device *device,
         .postprocess = *settings->postprocess,
         .class_thresholds = settings->postprocess->class_thresholds,
     };
-    DET_TRY_RETURN(det_cuda_net_plan(env, device, settings->graph, batch,
+    DET_TRY_RETURN(det_cuda_net_plan(env, device, settings->graph, settings->quantised, batch,
                                      settings->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE,
                                      &r->layout, &r->net));
     place(r, batch);
@@ -179,6 +180,7 @@ static det_status upload_constants(struct det_env *env, struct det_runner *r)
                                    s->graph->param_floats * sizeof(float),
                                    "uploading the parameters"));
     DET_TRY_RETURN(det_cuda_net_refresh_params(env, &r->net));
+    DET_TRY_RETURN(det_cuda_q8_upload(env, &r->net, s->params));
     DET_TRY_RETURN(det_cuda_upload(env, r->device, r->anchors, s->anchors,
                                    (size_t)s->anchor_count * sizeof *s->anchors,
                                    "uploading the anchors"));
@@ -206,9 +208,11 @@ det_status det_cuda_runner_create(struct det_env *env, struct det_device *device
 {
     *out = NULL;
     struct det_runner *r = NULL;
-    if (settings->quantised != NULL)
+    DET_TRY_RETURN(det_precision_runs(env, device->settings.precision, settings->quantised));
+    if (settings->quantised != NULL && device->type != DETK_F32)
         return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "cuda:%d: the model is in 8 bits, which the CPU runs (--device cpu)",
+                        "cuda:%d: precision bf16: the model is in 8 bits, beside which a GPU "
+                        "computes in float32: precision int8, f32 or tf32 runs it",
                         device->index);
     DET_TRY_RETURN(det_cuda_device_use(env, device));
     DET_TRY_RETURN(det_postprocess_settings_check(env, settings->postprocess));

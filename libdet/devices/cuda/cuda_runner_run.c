@@ -70,28 +70,57 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
     return DET_OK;
 }
 
-det_status det_cuda_runner_enqueue_input(struct det_env *env, const struct det_runner *r)
+/* From images, in each form that the network reads. */
+static cudaError_t normalize(const struct det_runner *r)
 {
     const struct det_device *d = r->device;
     const struct det_cuda_input *in = r->computed;
     const int32_t batch = r->settings.batch;
     const struct det_tensor input = r->settings.graph->tensors[0];
+    void *values = det_cuda_net_input(&r->net);
+    int8_t *levels = det_cuda_net_input_q8(&r->net);
+    cudaError_t error = cudaSuccess;
+    if (values != NULL)
+        error = detk_normalize(d->stream, d->type, in->images, batch, in->image_height,
+                               in->image_width, input.height, input.width, values);
+    if (levels != NULL && error == cudaSuccess)
+        error = detk_normalize_q8(d->stream, in->images, batch, in->image_height, in->image_width,
+                                  input.height, input.width, levels);
+    return error;
+}
+
+/* From pictures. */
+static cudaError_t preprocess(const struct det_runner *r)
+{
+    const struct det_device *d = r->device;
+    const struct det_cuda_input *in = r->computed;
+    const int32_t batch = r->settings.batch;
+    const struct det_tensor input = r->settings.graph->tensors[0];
+    void *values = det_cuda_net_input(&r->net);
+    int8_t *levels = det_cuda_net_input_q8(&r->net);
+    cudaError_t error = cudaSuccess;
+    if (values != NULL)
+        error = detk_preprocess(d->stream, d->type, in->table, batch, input.height, input.width,
+                                values);
+    if (levels != NULL && error == cudaSuccess)
+        error = detk_preprocess_q8(d->stream, in->table, batch, input.height, input.width, levels);
+    return error;
+}
+
+det_status det_cuda_runner_enqueue_input(struct det_env *env, const struct det_runner *r)
+{
+    const struct det_device *d = r->device;
+    const struct det_cuda_input *in = r->computed;
+    const int32_t batch = r->settings.batch;
     DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->windows, in->staged_windows,
                                            (size_t)batch * sizeof *in->windows,
                                            "uploading the windows"));
     if (in->source == DET_CUDA_IMAGES)
-        return det_cuda_check(env,
-                              detk_normalize(d->stream, d->type, in->images, batch,
-                                             in->image_height, in->image_width, input.height,
-                                             input.width, det_cuda_net_input(&r->net)),
-                              "normalising the images");
+        return det_cuda_check(env, normalize(r), "normalising the images");
     DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->table, in->pictures.images,
                                            (size_t)batch * sizeof *in->table,
                                            "uploading the pictures' sizes"));
-    return det_cuda_check(env,
-                          detk_preprocess(d->stream, d->type, in->table, batch, input.height,
-                                          input.width, det_cuda_net_input(&r->net)),
-                          "resizing the pictures");
+    return det_cuda_check(env, preprocess(r), "resizing the pictures");
 }
 
 det_status det_cuda_runner_enqueue_postprocess(struct det_env *env, const struct det_runner *r)

@@ -2,6 +2,7 @@
 
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
+#include "devices/precision.h"
 #include "pictures.h"
 #include "support/mem.h"
 
@@ -82,8 +83,8 @@ static det_status plan(struct det_env *env, struct det_device *device, struct de
         .image_bytes =
             det_picture_most_bytes(learner->spec.input_height, learner->spec.input_width),
     };
-    DET_TRY_RETURN(det_cuda_net_plan(env, device, &learner->graph, batch, det_learner_mode(learner),
-                                     &s->layout, &s->net));
+    DET_TRY_RETURN(det_cuda_net_plan(env, device, &learner->graph, NULL, batch,
+                                     det_learner_mode(learner), &s->layout, &s->net));
     /* One network follows the other: they have the same memory. */
     struct det_cuda_layout folded = {0};
     const det_status status = det_cuda_fold_plan(env, device, learner, batch, &folded, &s->fold);
@@ -227,6 +228,7 @@ det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
 {
     *out = NULL;
     struct det_step *s = NULL;
+    DET_TRY_RETURN(det_precision_trains(env, device->settings.precision));
     DET_TRY_RETURN(det_cuda_device_use(env, device));
     DET_TRY_RETURN(det_target_settings_check(env, &learner->settings.targets));
     DET_TRY_RETURN(det_loss_settings_check(env, &learner->settings.loss));

@@ -70,7 +70,8 @@ typedef struct det_context_settings {
     const char *device;
     /** "auto" (now "f32"), "f32", "tf32", "bf16" or "int8": what dense convolutions multiply and,
      * with bf16, how activations are stored. A model in 8 bits (det/quantisation.h) is run in these
-     * by the CPU whatever is asked for; "int8" refuses any other, and training. Master weights, statistics and losses are float32 always.
+     * whatever is asked for, but for bf16 on CUDA, where that is UNSUPPORTED; "int8" refuses any
+     * other, and training. Master weights, statistics and losses are float32 always.
      * On CUDA tf32 and bf16 need compute capability 8.0. The CPU has no tf32; bf16 there is fast
      * where the instruction set is avx512bf16, on any other the answers are the same but slower
      * than f32 ("ref": none). Only 1x1 convolutions multiply in it, and training stores

@@ -55,6 +55,9 @@ struct cuda_emu_algorithm {
 };
 /* The caller's array stays in use. NULL: one algorithm, as at the start. */
 void cuda_emu_set_algorithms(struct cuda_emu_algorithm *algorithms, int count);
+/* cublasLt has algorithms for products of integers only where sizes are multiples of `multiple`; 0:
+ * for none. 4: as at the start. */
+void cuda_emu_integer_multiples(int multiple);
 /* A machine without cuDNN. */
 void cuda_emu_hide_cudnn(int on);
 /* cuDNN lists an algorithm that rounds to TF32 first, whatever it is asked for. */

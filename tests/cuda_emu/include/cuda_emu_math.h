@@ -85,6 +85,24 @@ static inline int __ffs(int value)
     return __builtin_ffs(value);
 }
 
+/* Bytes of a (0 to 3) and b (4 to 7) by the four lowest digits of `digits`; 8 and more, its sign
+ * spread over the byte, nobody uses. */
+static inline unsigned __byte_perm(unsigned a, unsigned b, unsigned digits)
+{
+    const unsigned long long both = (unsigned long long)b << 32 | a;
+    unsigned result = 0;
+    for (int i = 0; i < 4; i++)
+        result |= (unsigned)(both >> (digits >> 4 * i & 7) * 8 & 0xFF) << 8 * i;
+    return result;
+}
+/* c + the products of the four signed bytes. */
+static inline int __dp4a(int a, int b, int c)
+{
+    for (int i = 0; i < 4; i++)
+        c += (signed char)(a >> 8 * i) * (signed char)(b >> 8 * i);
+    return c;
+}
+
 static inline int min(int a, int b)
 {
     return b < a ? b : a;

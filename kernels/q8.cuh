@@ -1,0 +1,49 @@
+/* q8.cuh: ops/q8.h's arithmetic for a thread: 4 adjacent channels, or 1 where rows are no vectors
+ * of them. */
+#ifndef DET_KERNELS_Q8_CUH
+#define DET_KERNELS_Q8_CUH
+
+#include "q8.h"
+#include "vec.cuh"
+
+#define Q8_VECTOR 4
+
+/* det_q8_steps(). Beyond +-1024 all is clamped: conversion itself ends at the ends of 32 bits. */
+__device__ __forceinline__ int32_t q8_steps(int32_t sum, float scale)
+{
+    const float product = __fmul_rn((float)sum, scale);
+    return __float2int_rn(fminf(fmaxf(product, -1024.0f), 1024.0f));
+}
+
+/* `zero` added and clamped. */
+__device__ __forceinline__ int8_t q8_clamp(int32_t value, const struct det_q8_target &to)
+{
+    return (int8_t)min(max(value + to.zero, to.low), to.high);
+}
+
+__device__ __forceinline__ int8_t q8_add_one(const struct det_q8_add &q, int8_t a, int8_t b)
+{
+    const int32_t half = 1 << (q.shift - 1);
+    const int32_t sum = (a - q.a_zero) * q.a + (b - q.b_zero) * q.b + half;
+    return q8_clamp(sum >> q.shift, q.to);
+}
+
+/* Bias and scales of a thread's channels. */
+template <int N> struct q8_scaler {
+    det_pack<int32_t, N> bias;
+    det_pack<float, N> scales;
+
+    __device__ __forceinline__ q8_scaler(const struct detk_q8_scaling &s, int channel)
+        : bias(det_load_pack<int32_t, N>(s.bias + channel)),
+          scales(det_load_pack<float, N>(s.scales + channel))
+    {
+    }
+
+    __device__ __forceinline__ int8_t apply(int i, int32_t sum,
+                                            const struct det_q8_target &to) const
+    {
+        return q8_clamp(q8_steps(sum + bias.at[i], scales.at[i]), to);
+    }
+};
+
+#endif
