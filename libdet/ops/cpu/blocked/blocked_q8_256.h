@@ -50,6 +50,12 @@ struct finish {
     __m256i low, high;
 };
 
+/* The distance from a whole number from which on a result is made exactly. */
+INLINE __m256 limit_of(bool all)
+{
+    return _mm256_set1_ps(all ? 0.0f : 0.5f - DETK_Q8_NEAR);
+}
+
 INLINE struct finish finish_with(const struct detk_q8_finish *f, __m256 first, __m256 second)
 {
     return (struct finish){
@@ -57,8 +63,7 @@ INLINE struct finish finish_with(const struct detk_q8_finish *f, __m256 first, _
         .first = first,
         .second = second,
         .zero = _mm256_set1_ps((float)f->zero),
-        /* Distances from whole numbers from which on results are made exactly. */
-        .limit = _mm256_set1_ps(f->exact ? 0.0f : 0.5f - DETK_Q8_NEAR),
+        .limit = limit_of(f->exact),
         .low = _mm256_set1_epi16((int16_t)f->low),
         .high = _mm256_set1_epi16((int16_t)f->high),
     };
@@ -166,7 +171,7 @@ INLINE struct sum sum_with(const struct detk_q8_sum *s)
         .a = _mm256_set1_ps(s->a),
         .b = _mm256_set1_ps(s->b),
         .zero = _mm256_set1_ps((float)(add->to.zero + DETK_Q8_BIAS)),
-        .limit = _mm256_set1_ps(s->exact ? 0.0f : 0.5f - DETK_Q8_NEAR),
+        .limit = limit_of(s->exact),
         .low = _mm256_set1_epi16((int16_t)(add->to.low + DETK_Q8_BIAS)),
         .high = _mm256_set1_epi16((int16_t)(add->to.high + DETK_Q8_BIAS)),
     };
