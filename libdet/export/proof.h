@@ -14,13 +14,13 @@
  * the limits are the same; what is told is the difference from the network as it is.
  *
  * Of a network in 8 bits each weight and bias, each scale and zero of what a convolution reads and
- * makes are the network's whole numbers, or the file differs. The program computes in between in
- * float32 and rounds halves to even, libdet sums exactly and rounds halves upwards: one value of a
- * million comes out one step apart, and a few dozen layers make a different noise of it, of the
- * size that rounding has. So outputs are compared by the root of their mean squared difference,
- * which may be twice that between the network and itself without rounding: two noises of one size
- * are 1.4 times as far from each other as from what both are about. Where the parts of a network
- * are joined wrongly the difference is far more.
+ * makes are the network's whole numbers, or the file differs. In the form QDQ (ONNX) the program
+ * computes in between with real numbers in float32, libdet sums whole ones exactly: some values
+ * come out one step apart, and a few dozen layers make a different noise of it, of the size that
+ * rounding has. So outputs are compared by the root of their mean squared difference, which may be
+ * twice that between the network and itself without rounding: two noises of one size are 1.4 times
+ * as far from each other as from what both are about. Where the parts of a network are joined
+ * wrongly the difference is far more.
  */
 #ifndef DET_EXPORT_PROOF_H
 #define DET_EXPORT_PROOF_H

@@ -102,8 +102,8 @@ static int32_t taps_of(const struct work *w, const struct det_op *op)
     return p->shape[0] * p->shape[1];
 }
 
-/* Adds the squares of what a channel's values are multiplied with to `squares` [channels], and those
- * of the output channels' largest weights, which their steps are shares of, to *largest. */
+/* Adds the squares of what a channel's values are multiplied with to `squares` [channels], and
+ * those of the output channels' largest weights, which their steps are shares of, to *largest. */
 static void add_squares(const struct work *w, const struct det_op *op, double *squares,
                         double *largest)
 {

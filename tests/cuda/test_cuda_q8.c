@@ -48,7 +48,7 @@ static void fill_sums(int32_t *sums, size_t count, enum whole_scales scales)
 {
     for (size_t i = 0; i < count; i++)
         sums[i] = scales == WHOLE_EXTREME ? whole_draw(-(1 << 30), 1 << 30)
-                                           : whole_draw(-200000, 200000) >> whole_draw(0, 8);
+                                          : whole_draw(-200000, 200000) >> whole_draw(0, 8);
 }
 
 /* Rows `first` and on of an [1, h, w, c] output; those before stay as they are. */
@@ -72,8 +72,8 @@ static void check_finish(int32_t h, int32_t w, int32_t c, int32_t pitch, int64_t
         if (row >= (size_t)first)
             want[i] = det_q8_clamp(
                 l.q.to.zero + det_q8_steps(sums[(row - (size_t)first) * (size_t)pitch + channel] +
-                                                 l.bias[channel] / 2,
-                                             l.scales[channel]),
+                                               l.bias[channel] / 2,
+                                           l.scales[channel]),
                 l.q.to.low, l.q.to.high);
     }
     for (int32_t o = 0; o < c; o++)

@@ -140,8 +140,7 @@ void det_cuda_q8_conv_pack(struct det_cuda_q8_conv *c, const struct det_q8_conv 
     /* No more than DET_Q8_MOST_BIAS and DET_Q8_MOST_TERMS products of 128 * 127: within 32 bits. */
     for (int32_t o = 0; o < c->shape.out_c; o++)
         bias[o] = layer->bias[o] - layer->in_zero * sum_of_weights(c, layer->weights, o);
-    memcpy(constants + c->scales_at, layer->scale,
-           (size_t)c->shape.out_c * sizeof *layer->scale);
+    memcpy(constants + c->scales_at, layer->scale, (size_t)c->shape.out_c * sizeof *layer->scale);
 }
 
 /* --- running --- */

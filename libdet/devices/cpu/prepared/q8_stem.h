@@ -1,6 +1,6 @@
 /* q8_stem.h: the first convolution in 8 bits as a product. The values of an output pixel's window,
- * row after row of taps, are its `channels`: blocks of 16, a plane of all the row's pixels for each.
- * The last block holds more than the window, for which there are no weights. */
+ * row after row of taps, are its `channels`: blocks of 16, a plane of all the row's pixels for
+ * each. The last block holds more than the window, for which there are no weights. */
 #ifndef DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 #define DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 
