@@ -17,7 +17,7 @@ from common import DETECTIONS, FLOAT_NHWC, RAW
 EQUAL = {"Conv": 0.9999, "Add": 0.99}
 # What two noises of rounding may make of a detection: of its score, and of its corners in shares of its sides.
 SCORE = 0.05
-CORNER = 0.05
+CORNER = 0.08
 
 
 class Network:
