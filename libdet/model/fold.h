@@ -5,8 +5,7 @@
  * what is exported, value by value. tf.contrib.quantize folds with the batch's statistics and
  * corrects for the moving ones until `freeze_bn_delay` (fold_batch_norms.py), the aim being that
  * the rounding of weights does not shake with the batches; frozen statistics have that from the
- * start (Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference" (2018),
- * section 3.2.2).
+ * start (Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference" (2018)).
  *
  * Weights are rounded as their export rounds them, each output channel to -127 .. 127 steps of its
  * largest magnitude; none lies outside, so that all their gradients pass.
