@@ -601,7 +601,7 @@ static void dense_networks_are_products(void **state)
     for (int n = 0; n < NETWORKS; n++) {
         struct fixture f;
         int32_t count = 0;
-        make(&f, &networks[n], NONE);
+        make(&f, &networks[n], NETWORK_NONE);
         struct detk_unit *units = calloc((size_t)f.graph.op_count, sizeof *units);
         assert_ok(&f.t.env, detk_units_find(&f.t.env, &f.graph, f.quantised, units, &count));
         for (int32_t i = 0; i < count; i++) {
