@@ -1,4 +1,4 @@
-#define _GNU_SOURCE /* sched_getaffinity, CPU_COUNT */
+#define _GNU_SOURCE /* sched_getaffinity, sched_getcpu, CPU_COUNT */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -30,6 +30,7 @@ struct det_pool {
     int32_t threads; /* the caller included */
     int32_t started; /* threads that exist, for clean-up of a half-built pool */
     int32_t spins;   /* looks before sleeping; 0 when there are more threads than processors */
+    int home;        /* the processor on which the pool was made; -1: unknown */
     unsigned forks;  /* det_forks() of the process that has the threads */
     struct det_worker *workers;
 
@@ -108,10 +109,29 @@ static void wait_for_job(struct det_pool *pool, unsigned seen)
     pthread_mutex_unlock(&pool->mutex);
 }
 
+/* With as many threads as processors each worker stays on one, not the caller's. Else waking it may
+ * put it beside the caller for some milliseconds, which is several networks: the scheduler of a
+ * virtual machine takes a processor that sleeps for one that is busy elsewhere. */
+static void stay_apart(const struct det_worker *self)
+{
+    cpu_set_t all, own;
+    CPU_ZERO(&all);
+    if (sched_getaffinity(0, sizeof all, &all) != 0 || CPU_COUNT(&all) != self->pool->threads ||
+        self->pool->home < 0)
+        return;
+    size_t cpu = (size_t)self->pool->home;
+    for (int32_t left = self->index; left > 0; left -= CPU_ISSET(cpu, &all) ? 1 : 0)
+        cpu = (cpu + 1) % CPU_SETSIZE;
+    CPU_ZERO(&own);
+    CPU_SET(cpu, &own);
+    (void)sched_setaffinity(0, sizeof own, &own); /* a favour: without it all is the same, slower */
+}
+
 static void *worker_main(void *argument)
 {
     struct det_worker *self = argument;
     struct det_pool *pool = self->pool;
+    stay_apart(self);
     unsigned seen = 0;
     for (;;) {
         wait_for_job(pool, seen);
@@ -148,6 +168,7 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
     pool->threads = threads;
     pool->started = 1;
     pool->forks = det_forks();
+    pool->home = sched_getcpu();
     pool->spins = threads > processors ? 0 : SPINS;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);

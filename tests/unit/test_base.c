@@ -1,4 +1,7 @@
 /* base/: memory, threads, random numbers, checksums, files, text. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -161,6 +164,57 @@ static void pool_runs_each_task_once(void **state)
     test_env_check(&t);
 }
 
+enum { MOST_PROCESSORS = 64 };
+
+/* Which processors each worker may use; all workers are in a task at once. */
+struct places {
+    int32_t threads;
+    atomic_int inside;
+    cpu_set_t sets[MOST_PROCESSORS + 1];
+};
+
+static void note_place(void *argument, int32_t task, int32_t worker)
+{
+    struct places *places = argument;
+    (void)task;
+    sched_getaffinity(0, sizeof places->sets[worker], &places->sets[worker]);
+    atomic_fetch_add(&places->inside, 1);
+    while (atomic_load(&places->inside) < places->threads)
+        usleep(100);
+}
+
+static void workers_stay_apart(void **state)
+{
+    (void)state;
+    cpu_set_t all;
+    CPU_ZERO(&all);
+    assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+    const int32_t count = CPU_COUNT(&all);
+    if (count > MOST_PROCESSORS) {
+        print_message("skipped: %d processors\n", count);
+        skip();
+    }
+    for (int32_t threads = count; threads <= count + 1; threads++) {
+        struct test_env t;
+        struct det_pool *pool = NULL;
+        struct places places = {.threads = threads};
+        cpu_set_t used;
+        CPU_ZERO(&used);
+        test_env_init(&t);
+        assert_ok(&t.env, det_pool_create(&t.env, threads, &pool));
+        det_pool_run(pool, threads, note_place, &places);
+        assert_true(CPU_EQUAL(&places.sets[0], &all)); /* the caller's own business */
+        for (int32_t i = 1; i < threads; i++) {
+            assert_int_equal(CPU_COUNT(&places.sets[i]), threads == count ? 1 : count);
+            CPU_OR(&used, &used, &places.sets[i]);
+        }
+        if (threads == count)
+            assert_int_equal(CPU_COUNT(&used), count - 1);
+        det_pool_destroy(&t.env, &pool);
+        test_env_check(&t);
+    }
+}
+
 static det_status make_pool(struct det_env *env, void *argument)
 {
     (void)argument;
@@ -265,6 +319,7 @@ int test_base(void)
         cmocka_unit_test(sizes_are_checked),
         cmocka_unit_test(large_blocks_ask_for_huge_pages),
         cmocka_unit_test(pool_runs_each_task_once),
+        cmocka_unit_test(workers_stay_apart),
         cmocka_unit_test(pool_survives_failed_allocations),
         cmocka_unit_test(files_are_replaced_whole),
         cmocka_unit_test(text_and_distance),
