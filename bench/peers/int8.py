@@ -4,7 +4,7 @@ float32 beside them.
 
     bench/peers/int8.py --model exported/model.det --calibration FOLDER [--images 100]
 
-Each peer has what is best for it: ONNX Runtime the QDQ file of its own quantize_static and libdet's, OpenVINO these and NNCF's,
+Everything is in 8 bits (libdet: --int8_only). Each peer has what is best for it: ONNX Runtime the QDQ file of its own quantize_static and libdet's, OpenVINO these and NNCF's,
 LiteRT libdet's .tflite and the one of TensorFlow's converter. What lies farther from libdet's float32 answers than 8 bits explain is
 left out. Files are kept in --scratch for the next run of that size; --fresh makes them anew."""
 import os
@@ -77,10 +77,13 @@ def tensorflow_quantize(options, size, graph, path):
         file.write(converter.convert())
 
 
-def answer_of(graph, outputs):
-    """Encodings [A, 4] and scores [A, K]; libdet's ONNX file gives scores, the others logits with the background's."""
+def answer_of(graph, outputs, logits=False):
+    """Encodings [A, 4] and scores [A, K]. libdet's ONNX file gives scores, its TFLite file logits of the classes, the others logits
+    with the background's."""
     boxes, scores = (np.asarray(part).reshape(graph.anchors, -1) for part in outputs[:2])
-    return boxes, scores if scores.shape[1] < graph.class_slots else 1 / (1 + np.exp(-scores[:, 1:]))
+    if scores.shape[1] < graph.class_slots:
+        return boxes, 1 / (1 + np.exp(-scores)) if logits else scores
+    return boxes, 1 / (1 + np.exp(-scores[:, 1:]))
 
 
 def share(answer, exact):
@@ -140,7 +143,7 @@ def cell(options, size, threads):
     graph = Graph(options.scratch)
     if not os.path.exists(own):
         single("export", model)  # at this size
-        exported(options, model, stem, "--format", "det,onnx", "--onnx_outputs", "raw", "--input", "nhwc")
+        exported(options, model, stem, "--format", "det,onnx", "--onnx_outputs", "raw", "--input", "nhwc", "--int8_only")
     eight = Partner(options, "detect", own, size, threads=threads, precision="int8")
     x = next(pictures(options, size))
     pixels = os.path.join(options.scratch, "input.bin")
@@ -154,7 +157,8 @@ def cell(options, size, threads):
     print(f"  {'libdet':34s} {share(outputs_of(options, graph, eight), exact):.3f}")
     for name, run in list(peers.items()):
         answer = run(x)
-        far = share(answer_of(graph, run.real(answer) if hasattr(run, "real") else answer), exact)
+        real = run.real(answer) if hasattr(run, "real") else answer
+        far = share(answer_of(graph, real, logits=name == "LiteRT (libdet's file)"), exact)
         print(f"  {name:34s} {far:.3f}{'' if far < MOST else ': left out, these are other answers'}")
         if not far < MOST:
             del peers[name]
