@@ -4,8 +4,8 @@
  * is free. Results must therefore not depend on which worker runs a task: a reduction writes one
  * partial result per task and adds them up in task order afterwards. That keeps every figure the
  * same, bit for bit, for any number of threads. Idle workers sleep on a condition variable; they
- * look for the next job for some 50 us first. With as many threads as the process may use processors
- * each worker stays on one of its own, not the one on which the pool was made.
+ * look for the next job for some 50 us first. With as many threads as the process may use
+ * processors each worker stays on one of its own, not the one on which the pool was made.
  *
  * In the child of a fork the pool has no workers: the calling thread does all tasks, with the same
  * results.

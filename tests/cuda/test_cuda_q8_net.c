@@ -233,8 +233,8 @@ static void pictures(void **state)
     close_all(&f);
 }
 
-/* A convolution with the addition behind it writes pass by pass: not over what it reads, nor what is
- * added. */
+/* A convolution with the addition behind it writes pass by pass: not over what it reads, nor what
+ * is added. */
 static void assert_apart(const struct det_cuda_net *net)
 {
     const struct det_graph *g = net->graph;

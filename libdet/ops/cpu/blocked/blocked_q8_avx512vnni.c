@@ -44,7 +44,8 @@ INLINE __m512i add_bytes(const struct adder *k, __m512i a, __m512i b)
     {
         const __m512i both = i % 2 == 0 ? _mm512_unpacklo_epi8(pairs[i / 2], none)
                                         : _mm512_unpackhi_epi8(pairs[i / 2], none);
-        const __m512i upper = _mm512_slli_epi32(_mm512_madd_epi16(both, k->upper), ADDER_BITS);
+        const __m512i upper =
+            _mm512_slli_epi32(_mm512_dpwssd_epi32(none, both, k->upper), ADDER_BITS);
         sum[i] = _mm512_add_epi32(_mm512_dpwssd_epi32(k->bias, both, k->lower), upper);
         sum[i] = _mm512_sra_epi32(sum[i], k->shift);
     }
