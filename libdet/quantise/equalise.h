@@ -6,9 +6,6 @@
  * here each output channel of the weights has its own, so it is the activations' ranges, seen on
  * pictures, that are. relu6 is no obstacle as long as a scaled channel stays below 6 where it did
  * not reach 6 before, which bounds the factor.
- *
- * Tensors that are added, or that weights read or write which levels share, are scaled alike: a
- * factor is what the one of them allows that uses most of its range.
  */
 #ifndef DET_QUANTISE_EQUALISE_H
 #define DET_QUANTISE_EQUALISE_H
@@ -16,9 +13,9 @@
 #include "model/graph.h"
 #include "quantise/observe.h"
 
-/* Changes `params` of a folded graph; `observed` per tensor. The network's input and outputs are
- * left alone. *changed: whether a factor is not 1. */
-det_status det_equalise(struct det_env *env, const struct det_graph *graph,
-                        const struct det_observed *observed, float *params, bool *changed);
+/* Changes `params` of a folded graph; `observed` per tensor. Tensors that one convolution writes
+ * and one convolution reads are equalised, others left alone. How many were is returned. */
+int32_t det_equalise(const struct det_graph *graph, const struct det_observed *observed,
+                     float *params);
 
 #endif

@@ -312,7 +312,7 @@ static det_status try_equalised(struct work *w, const bool *eight_bits, struct b
     struct way other = {0};
     det_status status = DET_OK;
     DET_TRY(create_way(w, &other));
-    DET_TRY(det_equalise(w->env, w->job->graph, w->way.observed, other.params, &other.equalised));
+    other.equalised = det_equalise(w->job->graph, w->way.observed, other.params) > 0;
     if (other.equalised) {
         exchange(w, &other);
         DET_TRY(observe(w));

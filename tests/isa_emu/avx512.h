@@ -149,27 +149,6 @@ static inline simde__m512i emulated_cvtps_epi32(simde__m512 a)
     return simde_mm512_loadu_si512(to);
 }
 
-/* What is left behind the nearest whole number. */
-static inline simde__m512 emulated_reduce_ps(simde__m512 a)
-{
-    float lanes[16];
-    simde_mm512_storeu_ps(lanes, a);
-    for (int i = 0; i < 16; i++)
-        lanes[i] -= __builtin_rintf(lanes[i]);
-    return simde_mm512_loadu_ps(lanes);
-}
-
-/* The larger magnitude, without its sign. */
-static inline simde__m512 emulated_range_ps(simde__m512 a, simde__m512 b)
-{
-    float left[16], right[16];
-    simde_mm512_storeu_ps(left, a);
-    simde_mm512_storeu_ps(right, b);
-    for (int i = 0; i < 16; i++)
-        left[i] = __builtin_fmaxf(__builtin_fabsf(left[i]), __builtin_fabsf(right[i]));
-    return simde_mm512_loadu_ps(left);
-}
-
 static inline simde__m512i emulated_cvttps_epi32(uint16_t mask, simde__m512 a)
 {
     float from[16];
@@ -214,14 +193,6 @@ static inline void emulated_mask_storeu_epi8(uint8_t *to, uint16_t mask, simde__
     }
 }
 
-static inline simde__m512i emulated_alignr_epi64(simde__m512i high, simde__m512i low, int by)
-{
-    int64_t both[16];
-    simde_mm512_storeu_si512(both, low);
-    simde_mm512_storeu_si512(both + 8, high);
-    return simde_mm512_loadu_si512(both + by);
-}
-
 static inline simde__m512i emulated_maskz_loadu_epi64(uint8_t mask, const void *from)
 {
     int64_t lanes[8] = {0};
@@ -242,19 +213,18 @@ static inline void emulated_mask_storeu_epi64(void *to, uint8_t mask, simde__m51
     }
 }
 
-static inline simde__m512i emulated_srav_epi64(simde__m512i a, simde__m512i by)
+/* By the lowest 64 bits. */
+static inline simde__m512i emulated_sra_epi32(simde__m512i a, simde__m128i by)
 {
-    int64_t lanes[8];
-    uint64_t shifts[8];
+    int32_t lanes[16];
+    uint64_t shift[2];
     simde_mm512_storeu_si512(lanes, a);
-    simde_mm512_storeu_si512(shifts, by);
-    for (int i = 0; i < 8; i++)
-        lanes[i] >>= shifts[i] > 63 ? 63 : shifts[i];
+    simde_mm_storeu_si128((simde__m128i *)(void *)shift, by);
+    for (int i = 0; i < 16; i++)
+        lanes[i] >>= shift[0] > 31 ? 31 : shift[0];
     return simde_mm512_loadu_si512(lanes);
 }
 
-#undef _mm512_alignr_epi64
-#define _mm512_alignr_epi64(high, low, by) emulated_alignr_epi64(high, low, by)
 #undef _mm512_cvtepi32_epi8
 #define _mm512_cvtepi32_epi8(a) emulated_low_bytes(a, UINT32_MAX)
 #undef _mm512_cvtusepi32_epi8
@@ -269,18 +239,14 @@ static inline simde__m512i emulated_srav_epi64(simde__m512i a, simde__m512i by)
 #define _mm512_mask_storeu_epi64(to, mask, a) emulated_mask_storeu_epi64(to, mask, a)
 #undef _mm512_maskz_loadu_epi64
 #define _mm512_maskz_loadu_epi64(mask, from) emulated_maskz_loadu_epi64(mask, from)
-#undef _mm512_srav_epi64
-#define _mm512_srav_epi64(a, by) emulated_srav_epi64(a, by)
+#undef _mm512_sra_epi32
+#define _mm512_sra_epi32(a, by) emulated_sra_epi32(a, by)
 #undef _mm_mask_storeu_epi8
 #define _mm_mask_storeu_epi8(to, mask, a) emulated_mask_storeu_epi8(to, mask, a)
 #undef _mm512_cvtepi32_ps
 #define _mm512_cvtepi32_ps(a) emulated_cvtepi32_ps(a)
 #undef _mm512_cvtps_epi32
 #define _mm512_cvtps_epi32(a) emulated_cvtps_epi32(a)
-#undef _mm512_reduce_ps
-#define _mm512_reduce_ps(a, how) emulated_reduce_ps(a)
-#undef _mm512_range_ps
-#define _mm512_range_ps(a, b, how) emulated_range_ps(a, b)
 #undef _mm512_cvtepu16_epi32
 #define _mm512_cvtepu16_epi32(a) emulated_cvtepu16_epi32(a)
 #undef _mm512_cvtepi32_epi16
