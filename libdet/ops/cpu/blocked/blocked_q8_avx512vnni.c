@@ -60,7 +60,9 @@ INLINE __m512i add_bytes(const struct adder *k, __m512i a, __m512i b)
 /* The same, so that the compiler keeps it in a register until here. */
 INLINE __m512i register_of(__m512i value)
 {
+#ifdef __AVX512F__ /* where it is emulated there is none */
     __asm__("" : "+v"(value));
+#endif
     return value;
 }
 
