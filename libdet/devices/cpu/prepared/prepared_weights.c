@@ -130,7 +130,7 @@ static void run_cut(const struct cut *cut, int32_t words, struct detk_pixel_tile
 {
     for (int i = 0; i < 3; i++) {
         const int32_t pixels = cut->part[i].pixels;
-        if (pixels == 0)
+        if (cut->part[i].tile == NULL)
             continue;
         t->tiles = cut->part[i].tiles;
         cut->part[i].tile(t);
