@@ -335,9 +335,10 @@ static det_status compare_network(struct run *r, const float *params, struct dis
     det_status status = DET_OK;
     *file = *rounding = (struct distance){0};
     DET_TRY(det_folded_net_create(r->env, inference->graph, inference->quantised,
-                                  r->exact ? inference->params : params, r->ops, r->pool, &r->net));
+                                  r->exact ? inference->params : params, r->ops, r->pool, 1,
+                                  &r->net));
     if (inference->quantised != NULL && !r->exact)
-        DET_TRY(det_folded_net_create(r->env, inference->graph, NULL, params, r->ops, r->pool,
+        DET_TRY(det_folded_net_create(r->env, inference->graph, NULL, params, r->ops, r->pool, 1,
                                       &r->unrounded));
     for (int32_t n = 0; n < r->batch; n++)
         DET_TRY(compare_outputs(r, n, file, rounding));

@@ -309,7 +309,7 @@ static det_status run_picture(det_context *context, int argc, char **argv)
     if (settings.max_detections > 0)
         inference.postprocess.max_total_detections = settings.max_detections;
     DET_TRY(det_folded_net_create(env, inference.graph, inference.quantised, inference.params,
-                                  det_ops_cpu("auto", &reason), pool, &net));
+                                  det_ops_cpu("auto", &reason), pool, 1, &net));
     const struct det_tensor in = inference.graph->tensors[0];
     const struct det_frame frame = det_frame_of(&model->spec, height, width);
     const det_image_view view = {.pixels = picture.data, .width = width, .height = height};

@@ -5,8 +5,7 @@
 
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
-#include "devices/cpu/prepared/prepared.h"
-#include "devices/cpu/q8_net.h"
+#include "devices/cpu/folded_net.h"
 #include "devices/precision.h"
 #include "model/input.h"
 #include "model/model.h"
@@ -26,9 +25,8 @@ struct place {
 
 struct det_runner {
     struct det_runner_settings settings;
-    struct det_prepared *prepared; /* one of the three */
+    struct det_folded_net folded; /* one of the two */
     struct det_net *net;
-    struct det_q8_net *q8_net;
     float *network_input;
     const float *logits, *encodings;
     struct place *places; /* [batch] */
@@ -61,24 +59,13 @@ static det_status plan_network(struct det_env *env, const struct det_device *dev
     const struct det_runner_settings *s = &r->settings;
     DET_TRY_RETURN(det_precision_runs(env, device->precision, s->quantised));
     const enum det_net_mode mode = s->graph->folded ? DET_NET_INFER : DET_NET_EVALUATE;
-    const bool fast_q8 = s->quantised != NULL && device->ops->q8 != NULL &&
-                         det_prepared_quantised(s->graph, s->quantised);
-    if (s->quantised != NULL && !fast_q8) {
-        DET_TRY_RETURN(det_q8_net_create(env, s->graph, s->quantised, s->params, device->ops,
-                                         device->pool, s->batch, &r->q8_net));
-        r->network_input = det_q8_net_input(r->q8_net);
-        r->logits = det_q8_net_logits(r->q8_net);
-        r->encodings = det_q8_net_encodings(r->q8_net);
-        *bytes = det_q8_net_bytes(r->q8_net);
-        return DET_OK;
-    }
-    if (s->graph->folded && device->ops->blocked != NULL) {
-        DET_TRY_RETURN(det_prepared_create(env, s->graph, s->quantised, s->params, device->ops,
-                                           device->pool, s->batch, &r->prepared));
-        r->network_input = det_prepared_input(r->prepared);
-        r->logits = det_prepared_logits(r->prepared);
-        r->encodings = det_prepared_encodings(r->prepared);
-        *bytes = det_prepared_bytes(r->prepared);
+    if (s->quantised != NULL || (s->graph->folded && device->ops->blocked != NULL)) {
+        DET_TRY_RETURN(det_folded_net_create(env, s->graph, s->quantised, s->params, device->ops,
+                                             device->pool, s->batch, &r->folded));
+        r->network_input = r->folded.input;
+        r->logits = r->folded.logits;
+        r->encodings = r->folded.encodings;
+        *bytes = r->folded.bytes;
         return DET_OK;
     }
     DET_TRY_RETURN(
@@ -132,9 +119,8 @@ void det_cpu_runner_destroy(struct det_env *env, struct det_runner **out)
     struct det_runner *r = *out;
     if (r == NULL)
         return;
-    det_prepared_destroy(env, &r->prepared);
+    det_folded_net_free(env, &r->folded);
     det_net_destroy(env, &r->net);
-    det_q8_net_destroy(env, &r->q8_net);
     for (int32_t i = 0; r->places != NULL && i < r->settings.batch; i++)
         det_postprocess_destroy(env, &r->places[i].postprocess);
     det_free(env, &r->places);
@@ -200,12 +186,10 @@ det_status det_cpu_runner_end(struct det_env *env, struct det_runner *r)
 {
     (void)env;
     const uint64_t start = det_clock_ns();
-    if (r->q8_net != NULL)
-        det_q8_net_forward(r->q8_net);
-    else if (r->prepared != NULL)
-        det_prepared_forward(r->prepared);
-    else
+    if (r->net != NULL)
         det_net_forward(r->net, r->settings.params);
+    else
+        det_folded_net_forward(&r->folded);
     const uint64_t computed = det_clock_ns();
     for (int32_t i = 0; i < r->settings.batch; i++)
         find(r, i);
