@@ -361,9 +361,9 @@ static void check_dense(struct det_env *env, const struct set *set, const struct
     assert_ok(env, detk_q8_dense_pack(env, k, s, &l.q, 0.37f, &step.product));
     detk_dense_plan(&step);
     if (variant % 5 == 0) { /* as many threads would cut it */
-        step.band = 1;
-        step.bands = s->out_h;
-        step.groups = step.product.panels;
+        step.tasks.band = 1;
+        step.tasks.bands = s->out_h;
+        step.tasks.groups = step.product.panels;
     }
     float *scratch = ops_buffer(step.scratch_floats, NULL);
     const struct detk_run run = {

@@ -26,10 +26,11 @@ void detk_dense_plan(struct detk_dense_step *s)
     const int64_t pixels = (int64_t)s->out.h * s->out.w;
     const int64_t wanted = detk_conv_tasks(pixels * p->in_c * p->out_c);
     const int64_t at_once = detk_max(BAND_PIXELS, BAND_WORDS / window_words(s));
-    s->band = (int32_t)detk_min(s->out.h, detk_max(1, at_once / s->out.w));
-    s->bands = (int32_t)detk_div_up(s->out.h, s->band);
-    s->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, s->bands)));
-    s->scratch_floats = (size_t)(window_words(s) * s->band * s->out.w);
+    struct detk_tasks *t = &s->tasks;
+    t->band = (int32_t)detk_min(s->out.h, detk_max(1, at_once / s->out.w));
+    t->bands = (int32_t)detk_div_up(s->out.h, t->band);
+    t->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, t->bands)));
+    s->scratch_floats = (size_t)(window_words(s) * t->band * s->out.w);
 }
 
 /* What one tap of an output row sees of a block. */
@@ -75,34 +76,29 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const struct job *job = argument;
     const struct detk_dense_step *s = job->step;
     const struct detk_pointwise *p = &s->product;
-    const int32_t group = task % s->groups;
-    task /= s->groups;
-    const int32_t image = task / s->bands, y = task % s->bands * s->band;
-    const int32_t end = (int32_t)detk_min(y + s->band, s->out.h);
-    const int32_t first = (int32_t)detk_cut(p->panels, s->groups, group);
-    const int32_t last = (int32_t)detk_cut(p->panels, s->groups, group + 1);
+    const struct detk_part part = detk_part_of(&s->tasks, task, s->out.h, p->panels);
     float *windows = job->run->scratch + (size_t)worker * job->run->scratch_floats;
-    copy_windows(s, image, y, end, windows);
+    copy_windows(s, part.image, part.y, part.end, windows);
     const ptrdiff_t row = s->out.w * s->in.pixel;
     const struct detk_map middle = {
         /* image stride 0 */
         .first = windows,
-        .h = end - y,
+        .h = part.end - part.y,
         .w = s->out.w,
         .c = p->in_c,
         .pixel = s->in.pixel,
         .row = row,
-        .block = (end - y) * row,
+        .block = (part.end - part.y) * row,
     };
-    for (int32_t i = first; i < last; i++) {
+    for (int32_t i = part.first; i < part.last; i++) {
         const struct detk_panel_span span = detk_panel_span_at(p, i);
-        detk_pointwise_run(p, i, &middle, 0, NULL, &s->out, image, y, end);
-        detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
+        detk_pointwise_run(p, i, &middle, 0, NULL, &s->out, part.image, part.y, part.end);
+        detk_map_zero_frame(&s->out, part.image, span.block, span.end_block, part.y, part.end);
     }
 }
 
 void detk_dense_run(const struct detk_dense_step *step, const struct detk_run *run)
 {
     struct job job = {step, run};
-    det_pool_run(run->exec.pool, run->batch * step->bands * step->groups, run_task, &job);
+    det_pool_run(run->exec.pool, detk_task_count(&step->tasks, run->batch), run_task, &job);
 }

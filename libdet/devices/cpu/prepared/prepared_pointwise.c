@@ -16,13 +16,11 @@ void detk_pointwise_plan(struct detk_pointwise_step *step)
     const struct detk_pointwise *p = &step->pointwise;
     const int64_t terms = (int64_t)step->out.w * p->in_c, row = (int64_t)step->out.w * p->rows;
     const int64_t wanted = detk_conv_tasks(terms * step->out.h * p->out_c);
-    step->bands =
-        (int32_t)detk_min(step->out.h, detk_max(1, detk_div_up(row * step->out.h, BAND_WORDS)));
-    step->band = (int32_t)detk_div_up(step->out.h, step->bands);
+    struct detk_tasks *t = &step->tasks;
     const int64_t least = detk_div_up(BAND_PIXELS, step->out.w);
-    step->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_WORDS / row));
-    step->bands = (int32_t)detk_div_up(step->out.h, step->band);
-    step->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, step->bands)));
+    t->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_WORDS / row));
+    t->bands = (int32_t)detk_div_up(step->out.h, t->band);
+    t->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, t->bands)));
 }
 
 static void run_task(void *argument, int32_t task, int32_t worker)
@@ -31,24 +29,19 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const struct job *job = argument;
     const struct detk_pointwise_step *s = job->step;
     const struct detk_pointwise *p = &s->pointwise;
-    const int32_t group = task % s->groups;
-    task /= s->groups;
-    const int32_t image = task / s->bands, y = task % s->bands * s->band;
-    const int32_t end = (int32_t)detk_min(y + s->band, s->out.h);
-    const int32_t first = (int32_t)detk_cut(p->panels, s->groups, group);
-    const int32_t last = (int32_t)detk_cut(p->panels, s->groups, group + 1);
-    for (int32_t i = first; i < last; i++) {
+    const struct detk_part part = detk_part_of(&s->tasks, task, s->out.h, p->panels);
+    for (int32_t i = part.first; i < part.last; i++) {
         const struct detk_panel_span span = detk_panel_span_at(p, i);
-        detk_pointwise_run(p, i, &s->in, y, NULL, &s->out, image, y, end);
+        detk_pointwise_run(p, i, &s->in, part.y, NULL, &s->out, part.image, part.y, part.end);
         if (s->low.first != NULL)
-            detk_map_add_upsampled(p->kernels, &s->low, &p->sum, &s->out, image, span.block,
-                                   span.end_block, y, end);
-        detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
+            detk_map_add_upsampled(p->kernels, &s->low, &p->sum, &s->out, part.image, span.block,
+                                   span.end_block, part.y, part.end);
+        detk_map_zero_frame(&s->out, part.image, span.block, span.end_block, part.y, part.end);
     }
 }
 
 void detk_pointwise_step_run(const struct detk_pointwise_step *step, const struct detk_run *run)
 {
     struct job job = {step, run};
-    det_pool_run(run->exec.pool, run->batch * step->bands * step->groups, run_task, &job);
+    det_pool_run(run->exec.pool, detk_task_count(&step->tasks, run->batch), run_task, &job);
 }

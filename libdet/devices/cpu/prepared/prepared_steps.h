@@ -55,11 +55,38 @@ struct detk_separable_step {
     size_t scratch_floats;
 };
 
+/* How products of rows with panels are cut into tasks: rows of one, how many times; groups of
+ * panels. */
+struct detk_tasks {
+    int32_t band, bands, groups;
+};
+struct detk_part {
+    int32_t image, y, end; /* rows */
+    int32_t first, last;   /* panels first .. last - 1 */
+};
+
+static inline struct detk_part detk_part_of(const struct detk_tasks *tasks, int32_t task,
+                                            int32_t rows, int32_t panels)
+{
+    const int32_t group = task % tasks->groups, at = task / tasks->groups;
+    const int32_t y = at % tasks->bands * tasks->band;
+    return (struct detk_part){.image = at / tasks->bands,
+                              .y = y,
+                              .end = (int32_t)detk_min(y + tasks->band, rows),
+                              .first = (int32_t)detk_cut(panels, tasks->groups, group),
+                              .last = (int32_t)detk_cut(panels, tasks->groups, group + 1)};
+}
+
+static inline int32_t detk_task_count(const struct detk_tasks *tasks, int32_t batch)
+{
+    return batch * tasks->bands * tasks->groups;
+}
+
 /* 1x1 convolution and what is added to it (prepared_pointwise.c). */
 struct detk_pointwise_step {
     struct detk_pointwise pointwise;
     struct detk_map in, out, low; /* low.first NULL: nothing is added */
-    int32_t band, bands, groups;  /* rows of a task; of panels */
+    struct detk_tasks tasks;
 };
 
 /* Dense convolution in 8 bits (prepared_dense.c). */
@@ -67,7 +94,7 @@ struct detk_dense_step {
     struct detk_pointwise product; /* of windows: all blocks of a tap, tap after tap */
     struct detk_view view;
     struct detk_map in, out;
-    int32_t band, bands, groups; /* rows of a task; of panels */
+    struct detk_tasks tasks;
     size_t scratch_floats;
 };
 
