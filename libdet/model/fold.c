@@ -84,8 +84,7 @@ static void round_param(void *argument, int32_t p, int32_t worker)
     const size_t channels = (size_t)det_param_channels(param);
     float *values = fold->params + param->offset, *scales = fold->limits + param->offset;
     det_q8_weight_limits(&fold->graph, fold->tensors, NULL, fold->params, p, scales);
-    for (size_t c = 0; c < channels; c++)
-        scales[c] = det_q8_weight_scale(scales[c]);
+    det_q8_weight_scales(scales, channels);
     for (size_t row = 0; row < param->count; row += channels)
         for (size_t c = 0; c < channels; c++)
             values[row + c] = scales[c] * (float)det_q8_weight_of(values[row + c], scales[c]);

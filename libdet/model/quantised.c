@@ -92,6 +92,16 @@ void det_q8_weight_limits(const struct det_graph *graph, const struct det_q8_ten
     }
 }
 
+void det_q8_weight_scales(float *values, size_t channels)
+{
+    float largest = 0;
+    for (size_t c = 0; c < channels; c++)
+        largest = fmaxf(largest, values[c]);
+    const float none = largest > 0 ? largest / 127.0f : 1.0f;
+    for (size_t c = 0; c < channels; c++)
+        values[c] = values[c] > 0 ? values[c] / 127.0f : none;
+}
+
 det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
                                 int32_t channels, const float *limits, struct det_q8_weights *to)
 {
@@ -99,11 +109,8 @@ det_status det_q8_weights_round(struct det_env *env, const float *values, size_t
     DET_TRY_RETURN(det_alloc(env, &to->values, count, 1, "8-bit weights"));
     DET_TRY_RETURN(
         det_alloc(env, &to->scales, (size_t)channels, sizeof *to->scales, "8-bit weights"));
-    float largest = 0;
-    for (int32_t c = 0; c < channels; c++)
-        largest = fmaxf(largest, limits[c]);
-    for (int32_t c = 0; c < channels; c++)
-        to->scales[c] = det_q8_weight_scale(limits[c] > 0 ? limits[c] : largest);
+    memcpy(to->scales, limits, (size_t)channels * sizeof *limits);
+    det_q8_weight_scales(to->scales, (size_t)channels);
     for (size_t i = 0; i < count; i++)
         to->values[i] = (int8_t)det_q8_weight_of(values[i], to->scales[i % (size_t)channels]);
     return DET_OK;

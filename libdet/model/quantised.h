@@ -43,17 +43,18 @@ struct det_q8_tensor det_q8_tensor_of(double low, double high);
  * (det_q8_layer_create()). */
 struct det_q8_tensor det_q8_input_tensor(void);
 
-/* A channel of weights whose largest magnitude is `limit` has this scale (1 for 0), and a weight of
- * it so many steps, halves away from zero. */
-static inline float det_q8_weight_scale(float limit)
-{
-    return limit > 0 ? limit / 127.0f : 1.0f;
-}
+/* A weight in steps of its channel's scale, halves away from zero. */
 static inline int32_t det_q8_weight_of(float value, float scale)
 {
     const float steps = roundf(value / scale);
     return (int32_t)(steps < -127 ? -127 : steps > 127 ? 127 : steps);
 }
+
+/* Scales of channels with these limits, which become 127, in place. A limit of 0 gets the largest
+ * scale of the others, so that the channel's bias is rounded no more coarsely than theirs; 1 where
+ * there is none. */
+void det_q8_weight_scales(float *limits, size_t channels);
+
 /* What becomes 127 in each output channel of parameter `weight`, [channels]: its largest magnitude;
  * more where a bias would not fit the sums of an operation that reads the weights, whose step is
  * that of its input, `tensors`, times theirs. Operations that are not in 8 bits do not count;
@@ -64,8 +65,7 @@ void det_q8_weight_limits(const struct det_graph *graph, const struct det_q8_ten
 
 /* Rounds the weights of a convolution, [count / channels][channels] with the channel fastest, to
  * scale * -127 .. 127. `limits` [channels]: what becomes 127; below the largest magnitude some are
- * clamped. A channel of limit 0 gets the largest scale of the others, 1 when there is none, so that
- * its bias is rounded no more coarsely than theirs. */
+ * clamped. */
 det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
                                 int32_t channels, const float *limits, struct det_q8_weights *to);
 /* The real values that they stand for. */
