@@ -94,3 +94,35 @@ void exports_replace(struct exports_file *file, const void *from, size_t bytes, 
     }
     fail_msg("there is no such place in the file");
 }
+
+int exports_fill_square(void *user, size_t index, det_labelled_sample *sample)
+{
+    const struct exports_squares *squares = user;
+    const size_t side = (size_t)squares->side;
+    sample->pixels.pixels = squares->pixels + index * side * side * 3;
+    sample->pixels.width = sample->pixels.height = squares->side;
+    return 0;
+}
+
+void exports_damage(struct det_text *data, size_t step, size_t dense, size_t sparse, size_t cuts,
+                    void (*read)(void *user), void *user)
+{
+    const size_t bytes = data->length;
+    for (size_t at = 0; at < bytes; at += at < dense ? step : sparse) {
+        const char old = data->data[at];
+        data->data[at] = (char)(old ^ (at % 3 == 0 ? 0xff : at % 3 == 1 ? 1 : 0x80));
+        read(user);
+        data->data[at] = old;
+    }
+    char *whole = data->data;
+    for (size_t cut = 0; cut < cuts; cut++) {
+        data->length = bytes * cut / cuts;
+        data->data = malloc(data->length + 1);
+        assert_non_null(data->data);
+        memcpy(data->data, whole, data->length);
+        read(user);
+        free(data->data);
+    }
+    data->data = whole;
+    data->length = bytes;
+}

@@ -3,6 +3,7 @@
 #ifndef DET_TESTS_SUPPORT_EXPORTS_H
 #define DET_TESTS_SUPPORT_EXPORTS_H
 
+#include "det/sample_source.h"
 #include "export/proof.h"
 #include "support/test.h"
 
@@ -37,5 +38,19 @@ det_status exports_prove_structure(struct exports_file *file);
 /* Replaces the place `index` (0: the first) where `from` stands; asserts that there is one. */
 void exports_replace(struct exports_file *file, const void *from, size_t bytes, int index,
                      const void *to);
+
+/* Square pictures of one size one behind the other, and what fills a det_sample_source with them,
+ * its user. */
+struct exports_squares {
+    const uint8_t *pixels;
+    int32_t side;
+};
+int exports_fill_square(void *squares, size_t index, det_labelled_sample *sample);
+
+/* Changes a byte here and there, each `step` bytes of the first `dense` and each `sparse` behind,
+ * and then cuts the end off at `cuts` places, in a block of just that size. `read` is called with
+ * each of these files. */
+void exports_damage(struct det_text *data, size_t step, size_t dense, size_t sparse, size_t cuts,
+                    void (*read)(void *user), void *user);
 
 #endif

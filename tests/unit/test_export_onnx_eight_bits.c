@@ -16,14 +16,6 @@ enum { PICTURES = 3, SIDE = 48 };
 
 static uint8_t pictures[PICTURES][SIDE * SIDE * 3];
 
-static int fill(void *user, size_t index, det_labelled_sample *sample)
-{
-    (void)user;
-    sample->pixels.pixels = pictures[index];
-    sample->pixels.width = sample->pixels.height = SIDE;
-    return 0;
-}
-
 static void draw_pictures(void)
 {
     struct det_rng rng;
@@ -62,8 +54,11 @@ static void stop(struct fixture *f)
 static det_model *make_model(struct fixture *f, const struct det_model_spec *spec,
                              det_quantisation_floats floats)
 {
-    const det_sample_source source = {
-        .struct_size = sizeof source, .count = PICTURES, .fill = fill};
+    struct exports_squares squares = {pictures[0], SIDE};
+    const det_sample_source source = {.struct_size = sizeof source,
+                                      .user = &squares,
+                                      .count = PICTURES,
+                                      .fill = exports_fill_square};
     det_model *model = NULL, *quantised = NULL;
     det_quantisation_settings s;
     det_quantisation_settings_default(&s);

@@ -6,6 +6,7 @@
 #include "export/tflite.h"
 #include "formats/zip_stored.h"
 #include "model/model.h"
+#include "support/exports.h"
 #include "support/formula.h"
 #include "support/mem.h"
 #include "support/workspace.h"
@@ -479,8 +480,9 @@ static void wrong_options_are_found(void **state)
 
 /* --- damage --- */
 
-static void read_it(struct draft *d)
+static void read_it(void *draft)
 {
+    struct draft *d = draft;
     struct det_program program;
     const struct det_budget before = det_budget_open(d->s.env, "damaged");
     det_program_init(&program);
@@ -502,25 +504,7 @@ static void damaged_files_do_no_harm(void **state)
     for (int i = 0; i < 2; i++) {
         struct draft d;
         open_draft(&d, outputs[i]);
-        struct det_text *data = &d.exported.files[0].data;
-        const size_t bytes = data->length;
-        for (size_t at = 0; at < bytes; at += at < 60000 ? STEP : 40 * STEP) {
-            const char old = data->data[at];
-            data->data[at] = (char)(old ^ (at % 3 == 0 ? 0xff : at % 3 == 1 ? 1 : 0x80));
-            read_it(&d);
-            data->data[at] = old;
-        }
-        char *whole = data->data;
-        for (size_t cut = 0; cut < CUTS; cut++) { /* of a block of just that size */
-            data->length = bytes * cut / CUTS;
-            data->data = malloc(data->length + 1);
-            assert_non_null(data->data);
-            memcpy(data->data, whole, data->length);
-            read_it(&d);
-            free(data->data);
-        }
-        data->data = whole;
-        data->length = bytes;
+        exports_damage(&d.exported.files[0].data, STEP, 60000, 40 * STEP, CUTS, read_it, &d);
         close_draft(&d);
     }
 }

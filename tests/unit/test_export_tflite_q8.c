@@ -14,14 +14,6 @@ enum { PICTURES = 2, SIDE = 96 };
 
 static uint8_t pictures[PICTURES][SIDE * SIDE * 3];
 
-static int fill(void *user, size_t index, det_labelled_sample *sample)
-{
-    (void)user;
-    sample->pixels.pixels = pictures[index];
-    sample->pixels.width = sample->pixels.height = SIDE;
-    return 0;
-}
-
 struct setup {
     struct test_env t;
     det_context *context;
@@ -32,8 +24,11 @@ struct setup {
 /* All in 8 bits. */
 static det_model *quantised(struct setup *s, const struct det_model_spec *spec)
 {
-    static const det_sample_source source = {
-        .struct_size = sizeof source, .count = PICTURES, .fill = fill};
+    struct exports_squares squares = {pictures[0], SIDE};
+    const det_sample_source source = {.struct_size = sizeof source,
+                                      .user = &squares,
+                                      .count = PICTURES,
+                                      .fill = exports_fill_square};
     det_quantisation_settings settings;
     det_model *model = NULL, *made = NULL;
     for (size_t i = 0; i < sizeof pictures; i++)
@@ -387,8 +382,9 @@ static void wrong_results_are_found(void **state)
 
 /* --- damage --- */
 
-static void read_it(struct draft *d)
+static void read_it(void *draft)
 {
+    struct draft *d = draft;
     struct det_program program;
     const struct det_budget before = det_budget_open(d->s.env, "damaged");
     det_program_init(&program);
@@ -409,25 +405,7 @@ static void damaged_files_do_no_harm(void **state)
     for (int i = 0; i < 2; i++) {
         struct draft d;
         open_draft(&d, i == 0 ? DET_EXPORT_OUTPUTS_RAW : DET_EXPORT_OUTPUTS_AUTO, inputs[i]);
-        struct det_text *data = exports_bytes(&d.file);
-        const size_t bytes = data->length;
-        for (size_t at = 0; at < bytes; at += at < 90000 ? STEP : 20 * STEP) {
-            const char old = data->data[at];
-            data->data[at] = (char)(old ^ (at % 3 == 0 ? 0xff : at % 3 == 1 ? 1 : 0x80));
-            read_it(&d);
-            data->data[at] = old;
-        }
-        char *whole = data->data;
-        for (size_t cut = 0; cut < CUTS; cut++) { /* of a block of just that size */
-            data->length = bytes * cut / CUTS;
-            data->data = malloc(data->length + 1);
-            assert_non_null(data->data);
-            memcpy(data->data, whole, data->length);
-            read_it(&d);
-            free(data->data);
-        }
-        data->data = whole;
-        data->length = bytes;
+        exports_damage(exports_bytes(&d.file), STEP, 90000, 20 * STEP, CUTS, read_it, &d);
         close_draft(&d);
     }
 }

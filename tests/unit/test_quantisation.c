@@ -179,16 +179,12 @@ enum { PICTURES = 5, SIDE = 70 };
 
 static uint8_t pictures[PICTURES][SIDE * SIDE * 3];
 
-static int fill(void *user, size_t index, det_labelled_sample *sample)
-{
-    (void)user;
-    sample->pixels.pixels = pictures[index];
-    sample->pixels.width = sample->pixels.height = SIDE;
-    return 0;
-}
+static struct exports_squares squares = {pictures[0], SIDE};
 
-static const det_sample_source source = {
-    .struct_size = sizeof(det_sample_source), .count = PICTURES, .fill = fill};
+static const det_sample_source source = {.struct_size = sizeof(det_sample_source),
+                                         .user = &squares,
+                                         .count = PICTURES,
+                                         .fill = exports_fill_square};
 
 static void draw_pictures(void)
 {
