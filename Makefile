@@ -81,7 +81,7 @@ isa_of = $(ISA_$(lastword $(subst _, ,$(basename $(notdir $(1))))))
 # The object names, without folder and ending, of sources.
 instances = $(foreach s,$(1),$(if $(filter %.isa.c,$(s)),$(ISAS:%=$(s:%.isa.c=%)_%),$(if $(filter %.set.c,$(s)),$(SETS:%=$(s:%.set.c=%)_%),$(s:%.c=%))))
 
-LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% $(IMAGE_LEFT_OUT) $(DATA_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
+LIB_SRC     := $(sort $(filter-out libdet/devices/cuda/% libdet/ranks/mpi/% $(IMAGE_LEFT_OUT) $(DATA_LEFT_OUT) $(OTHER_SRC),$(shell find support libdet -name '*.c')))
 CUDA_SRC    := $(sort $(wildcard libdet/devices/cuda/*.c))
 KERNEL_SRC  := $(sort $(wildcard kernels/*.cu))
 LIB_OBJ      = $(addprefix $(OBJ)/,$(addsuffix .o,$(call instances,$(LIB_SRC))))

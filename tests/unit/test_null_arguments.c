@@ -102,6 +102,7 @@ struct things {
     det_annotation_tile_settings cutting;
     det_annotation_write_settings write_settings;
     det_coco_settings coco_settings;
+    det_communicator_settings communicator_settings;
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
     det_detector_settings detector_settings;
@@ -128,6 +129,7 @@ struct made {
     det_evaluation *evaluation;
     det_annotation_set *set;
     det_coco_evaluator *evaluator;
+    det_communicator *communicator;
     det_detection_report *report;
     det_detector *detector;
     det_picture *picture;
@@ -161,6 +163,7 @@ static void release(const struct things *t, struct made *o)
     det_detector_destroy(&o->detector);
     det_detection_report_destroy(&o->report);
     det_coco_evaluator_destroy(&o->evaluator);
+    det_communicator_close(&o->communicator);
     det_annotation_set_destroy(&o->set);
     det_evaluation_destroy(&o->evaluation);
     det_model_destroy(&o->model);

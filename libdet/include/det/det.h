@@ -23,6 +23,7 @@
  *   detection_report.h curves, confusion and thresholds of them
  *   augmentation.h     data augmentation on its own
  *   quantisation.h     a model in 8 bits
+ *   communicator.h     training by several processes and machines
  *   recalibration.h    an exported model's batch norm statistics, taken anew
  *   tracker.h          tracks and counts of the detections of a video
  *   summary.h          event files for TensorBoard; event_log.h reads them, plot.h draws them
@@ -49,6 +50,7 @@
 #include "det/boxes.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
+#include "det/communicator.h"
 #include "det/context.h"
 #include "det/dataset.h"
 #include "det/detection_report.h"

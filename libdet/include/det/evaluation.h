@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "det/coco.h"
+#include "det/communicator.h"
 #include "det/context.h"
 #include "det/detector.h"
 #include "det/export_formats.h"
@@ -64,6 +65,11 @@ typedef struct det_evaluation_settings {
      * Losses are the model's. Formats that are no other engine's ("det", "tf_checkpoint"), and
      * NULL, the default: the model. INVALID_ARGUMENT with tiles */
     const det_export *exported;
+    /** the ranks that evaluate together: each takes its part of the images, all get the whole
+     * result, that of one process bit for bit. All make this call with the same model, settings
+     * and data; files are written, and `summaries` and `results` looked at, on rank 0 alone. NULL,
+     * the default: this process alone */
+    det_communicator *communicator;
 } det_evaluation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

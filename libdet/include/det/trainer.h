@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "det/communicator.h"
 #include "det/context.h"
 #include "det/evaluation.h"
 #include "det/model.h"
@@ -95,6 +96,20 @@ typedef struct det_trainer_settings {
      * of (docs/monitoring.md). Copied. Default: none */
     const char *const *arguments;
     size_t argument_count;
+
+    /** the ranks that train together; all make this trainer, and every call on it, with the same
+     * settings and data, and get the same results and failures. batch_size is that of all together
+     * then, a multiple of their number; rank 0 alone writes into model_dir, which only it needs to
+     * see. Steps and weights are those of one process with a batch_size of one rank's part and
+     * `accumulate` times the number of ranks, bit for bit on the CPU. Must outlive the trainer.
+     * NULL, the default: this process alone */
+    det_communicator *communicator;
+    /** 1: batch norms take the statistics of the pictures of all ranks, and losses are divided by
+     * what was matched on all, as one process with all the pictures in one batch does. Default 0:
+     * each rank's part is normalised on its own, as the API's replicas are. The CPU alone */
+    int sync_batch_norm;
+    /** 1: gradients go to the other ranks, and their sums come back, in bf16; default 0 */
+    int bf16_gradients;
 } det_trainer_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */

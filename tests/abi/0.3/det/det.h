@@ -5,6 +5,7 @@
 #include "det/boxes.h"
 #include "det/checkpoints.h"
 #include "det/coco.h"
+#include "det/communicator.h"
 #include "det/context.h"
 #include "det/dataset.h"
 #include "det/detection_report.h"

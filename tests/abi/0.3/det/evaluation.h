@@ -2,6 +2,7 @@
 #ifndef DET_EVALUATION_H
 #define DET_EVALUATION_H
 #include "det/coco.h"
+#include "det/communicator.h"
 #include "det/context.h"
 #include "det/detector.h"
 #include "det/export_formats.h"
@@ -34,6 +35,7 @@ typedef struct det_evaluation_settings {
     const char *results;
     const det_tile_settings *tiles;
     const det_export *exported;
+    det_communicator *communicator;
 } det_evaluation_settings;
 DET_API void det_evaluation_settings_init(det_evaluation_settings *settings, size_t struct_size);
 static inline void det_evaluation_settings_default(det_evaluation_settings *settings)

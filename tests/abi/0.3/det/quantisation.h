@@ -15,7 +15,8 @@ typedef enum det_quantisation_observer {
     DET_OBSERVER_MINMAX = 1,
     DET_OBSERVER_AVERAGE = 2,
     DET_OBSERVER_PERCENTILE = 3,
-    DET_OBSERVER_SQUARES = 4
+    DET_OBSERVER_SQUARES = 4,
+    DET_OBSERVER_TRAINED = 5
 } det_quantisation_observer;
 DET_API const char *det_quantisation_observer_name(det_quantisation_observer observer);
 typedef enum det_quantisation_floats {
@@ -46,6 +47,7 @@ static inline void det_quantisation_settings_default(det_quantisation_settings *
 DET_NODISCARD DET_API det_status det_model_quantise(det_context *context, const det_model *model,
                                                     const det_quantisation_settings *settings,
                                                     det_model **quantised);
+DET_API int det_model_is_trained_in_8_bits(const det_model *model);
 typedef struct det_quantisation_info {
     size_t struct_size;
     int32_t is_quantised;

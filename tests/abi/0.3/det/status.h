@@ -21,7 +21,8 @@ extern "C" {
     X(FINISHED, "already finished")            \
     X(DEVICE, "device error")                  \
     X(INTERNAL, "internal error")              \
-    X(IN_USE, "in use by another process")
+    X(IN_USE, "in use by another process")     \
+    X(RANK_LOST, "another process was lost")
 typedef enum det_status {
 #define DET_STATUS_ENUM(name, text) DET_STATUS_##name,
     DET_STATUS_TABLE(DET_STATUS_ENUM)

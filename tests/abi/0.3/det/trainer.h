@@ -1,6 +1,7 @@
 /* det/trainer.h of version 0.3, without its comments (tests/abi/snapshot.sh). */
 #ifndef DET_TRAINER_H
 #define DET_TRAINER_H
+#include "det/communicator.h"
 #include "det/context.h"
 #include "det/evaluation.h"
 #include "det/model.h"
@@ -44,6 +45,9 @@ typedef struct det_trainer_settings {
     const det_sample_source *samples;
     const char *const *arguments;
     size_t argument_count;
+    det_communicator *communicator;
+    int sync_batch_norm;
+    int bf16_gradients;
 } det_trainer_settings;
 DET_API void det_trainer_settings_init(det_trainer_settings *settings, size_t struct_size);
 static inline void det_trainer_settings_default(det_trainer_settings *settings)

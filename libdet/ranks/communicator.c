@@ -1,0 +1,436 @@
+#define _GNU_SOURCE /* gethostname in every libc */
+#include "ranks/communicator.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/arguments.h"
+#include "base/build.h"
+#include "support/clock.h"
+#include "support/mem.h"
+
+enum { OWN_SLOT = 0 };
+
+/* What a transport is given at once. */
+#define MOST_BYTES ((size_t)256 << 20)
+/* A wait looks all the time at first, then it sleeps between two looks: the processor may be what
+ * another rank on this machine needs. */
+#define LOOKING_NS 200000
+#define NAP_NS     50000
+
+/* Each rank's, gathered before anything else: its size and its beginning are those of every version
+ * to come, so that different ones can tell each other so. */
+struct card {
+    char magic[16];
+    char build[112];
+    char host[DET_HOST_BYTES];
+    char reserved[64];
+};
+static const char card_magic[16] = "libdet ranks 1";
+
+struct det_communicator {
+    struct det_env *env; /* of the context that made it */
+    struct det_transport *transport;
+    struct det_lifeline *lifeline;
+    char (*hosts)[DET_HOST_BYTES]; /* [size] */
+    bool broken;                   /* somebody is lost or has given up, this rank too */
+};
+
+/* --- what it knows --- */
+
+int32_t det_ranks_rank(const det_communicator *c)
+{
+    return c == NULL ? 0 : c->transport->rank;
+}
+
+int32_t det_ranks_size(const det_communicator *c)
+{
+    return c == NULL ? 1 : c->transport->size;
+}
+
+bool det_ranks_are_many(const det_communicator *c)
+{
+    return det_ranks_size(c) > 1;
+}
+
+const char *det_ranks_host(const det_communicator *c, int32_t rank)
+{
+    return c == NULL || rank < 0 || rank >= c->transport->size ? "" : c->hosts[rank];
+}
+
+struct det_transport *det_ranks_transport(det_communicator *c)
+{
+    return c->transport;
+}
+
+/* --- waiting --- */
+
+static det_status broke(det_communicator *c, det_status status)
+{
+    c->broken = true;
+    return status;
+}
+
+det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)
+{
+    *done = false;
+    const det_status status = c->transport->does->test(env, c->transport, slot, done);
+    if (status != DET_OK)
+        return broke(c, status);
+    if (*done || c->lifeline == NULL)
+        return DET_OK;
+    const det_status there = det_lifeline_check(env, c->lifeline);
+    return there == DET_OK ? DET_OK : broke(c, there);
+}
+
+det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
+{
+    const uint64_t begin_ns = det_clock_ns();
+    for (;;) {
+        bool done;
+        DET_TRY_RETURN(det_ranks_test(env, c, slot, &done));
+        if (done)
+            return DET_OK;
+        if (det_clock_ns() - begin_ns < LOOKING_NS)
+            sched_yield();
+        else
+            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    }
+}
+
+/* --- collective --- */
+
+static det_status gather(struct det_env *env, det_communicator *c, const void *mine, void *all,
+                         size_t bytes)
+{
+    const struct det_transport_functions *does = c->transport->does;
+    if (c->broken)
+        return det_lifeline_check(env, c->lifeline);
+    DET_TRY_RETURN(
+        does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes));
+    return det_ranks_wait(env, c, OWN_SLOT);
+}
+
+det_status det_ranks_gather(struct det_env *env, det_communicator *c, const void *mine, void *all,
+                            size_t bytes)
+{
+    if (det_ranks_are_many(c))
+        return gather(env, c, mine, all, bytes);
+    memcpy(all, mine, bytes);
+    return DET_OK;
+}
+
+det_status det_ranks_broadcast(struct det_env *env, det_communicator *c, void *data, size_t bytes)
+{
+    uint8_t *at = data;
+    if (!det_ranks_are_many(c))
+        return DET_OK;
+    while (bytes > 0) {
+        const size_t now = bytes < MOST_BYTES ? bytes : MOST_BYTES;
+        DET_TRY_RETURN(c->transport->does->start_broadcast(env, c->transport, OWN_SLOT,
+                                                           DET_LANE_ORDERS, at, now));
+        DET_TRY_RETURN(det_ranks_wait(env, c, OWN_SLOT));
+        at += now;
+        bytes -= now;
+    }
+    return DET_OK;
+}
+
+void det_gathered_free(struct det_env *env, struct det_gathered *all)
+{
+    det_free(env, &all->data);
+    det_free(env, &all->begins);
+}
+
+/* Where each rank's bytes begin, and the most that a rank has. */
+static det_status gather_sizes(struct det_env *env, det_communicator *c, size_t bytes,
+                               struct det_gathered *all, size_t *most)
+{
+    const int32_t size = det_ranks_size(c);
+    const uint64_t mine = bytes;
+    uint64_t *sizes = NULL;
+    det_status status = DET_OK;
+    *most = 0;
+    DET_TRY_RETURN(det_alloc(env, &sizes, (size_t)size, sizeof *sizes, "gathered sizes"));
+    DET_TRY(det_ranks_gather(env, c, &mine, sizes, sizeof mine));
+    all->begins[0] = 0;
+    for (int32_t r = 0; r < size; r++) {
+        if (__builtin_add_overflow(all->begins[r], (size_t)sizes[r], &all->begins[r + 1]))
+            DET_TRY(det_fail(env, DET_STATUS_OUT_OF_MEMORY, "gathered bytes: too many"));
+        if (sizes[r] > *most)
+            *most = (size_t)sizes[r];
+    }
+fail:
+    det_free(env, &sizes);
+    return status;
+}
+
+/* In rounds: a piece of each rank at a time. */
+static det_status gather_pieces(struct det_env *env, det_communicator *c, const uint8_t *mine,
+                                size_t bytes, size_t most, struct det_gathered *all)
+{
+    const size_t size = (size_t)det_ranks_size(c);
+    const size_t room = MOST_BYTES / size > 4096 ? MOST_BYTES / size : 4096;
+    const size_t piece = most < room ? most : room;
+    uint8_t *sent = NULL, *got = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &sent, piece, 1, "bytes to gather"));
+    DET_TRY(det_alloc_raw(env, &got, size, piece, "gathered bytes"));
+    for (size_t at = 0; at < most; at += piece) {
+        const size_t left = at < bytes ? bytes - at : 0;
+        if (left > 0)
+            memcpy(sent, mine + at, left < piece ? left : piece);
+        DET_TRY(det_ranks_gather(env, c, sent, got, piece));
+        for (size_t r = 0; r < size; r++) {
+            const size_t has = all->begins[r + 1] - all->begins[r];
+            const size_t now = at >= has ? 0 : has - at < piece ? has - at : piece;
+            if (now > 0)
+                memcpy(all->data + all->begins[r] + at, got + r * piece, now);
+        }
+    }
+fail:
+    det_free(env, &sent);
+    det_free(env, &got);
+    return status;
+}
+
+det_status det_ranks_gather_bytes(struct det_env *env, det_communicator *c, const void *mine,
+                                  size_t bytes, struct det_gathered *all)
+{
+    const size_t size = (size_t)det_ranks_size(c);
+    size_t most = 0;
+    det_status status = DET_OK;
+    *all = (struct det_gathered){0};
+    DET_TRY(det_alloc(env, &all->begins, size + 1, sizeof *all->begins, "gathered sizes"));
+    DET_TRY(gather_sizes(env, c, bytes, all, &most));
+    DET_TRY(det_alloc_raw(env, &all->data, all->begins[size] + 1, 1, "gathered bytes"));
+    DET_TRY(gather_pieces(env, c, mine, bytes, most, all));
+    return DET_OK;
+fail:
+    det_gathered_free(env, all);
+    return status;
+}
+
+/* --- agreeing --- */
+
+struct outcome {
+    int32_t status;
+    char message[DET_ERROR_BYTES];
+};
+
+/* The lowest rank that failed; -1: none did. */
+static int32_t first_failure(const struct outcome *all, int32_t size)
+{
+    for (int32_t r = 0; r < size; r++)
+        if (all[r].status != DET_OK)
+            return r;
+    return -1;
+}
+
+static bool all_say_the_same(const struct outcome *all, int32_t size)
+{
+    for (int32_t r = 1; r < size; r++)
+        if (all[r].status != all[0].status || strcmp(all[r].message, all[0].message) != 0)
+            return false;
+    return true;
+}
+
+static det_status tell(struct det_env *env, const det_communicator *c, const struct outcome *all,
+                       int32_t failed)
+{
+    const det_status status = (det_status)all[failed].status;
+    if (all_say_the_same(all, det_ranks_size(c)))
+        return det_fail(env, status, "%s", all[failed].message);
+    return det_fail(env, status, "rank %d on %s: %s", (int)failed, det_ranks_host(c, failed),
+                    all[failed].message);
+}
+
+det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status mine)
+{
+    const int32_t size = det_ranks_size(c);
+    int32_t outcomes_failed = -1, *statuses = NULL;
+    struct outcome *all = NULL, own = {.status = (int32_t)mine};
+    det_status status = mine;
+    if (size == 1)
+        return mine;
+    if (mine != DET_OK)
+        memcpy(own.message, env->error, sizeof own.message);
+    /* A number each first: that all went well is what is said most of the time. */
+    DET_TRY(det_alloc(env, &statuses, (size_t)size, sizeof *statuses, "outcomes of the ranks"));
+    DET_TRY(gather(env, c, &own.status, statuses, sizeof *statuses));
+    for (int32_t r = 0; r < size && outcomes_failed < 0; r++)
+        if (statuses[r] != DET_OK)
+            outcomes_failed = r;
+    if (outcomes_failed >= 0) {
+        DET_TRY(det_alloc(env, &all, (size_t)size, sizeof *all, "outcomes of the ranks"));
+        DET_TRY(gather(env, c, &own, all, sizeof own));
+        status = tell(env, c, all, first_failure(all, size));
+    }
+fail:
+    det_free(env, &statuses);
+    det_free(env, &all);
+    return status;
+}
+
+det_status det_ranks_give_up(struct det_env *env, det_communicator *c, det_status status)
+{
+    if (status == DET_OK || !det_ranks_are_many(c))
+        return status;
+    if (!c->broken)
+        det_lifeline_give_up(c->lifeline, status, env->error);
+    c->broken = true;
+    return status;
+}
+
+/* --- life --- */
+
+void det_communicator_settings_init(det_communicator_settings *settings, size_t struct_size)
+{
+    static const det_communicator_settings defaults = {.silence_seconds = 8};
+    det_init_struct(settings, struct_size, &defaults, sizeof defaults);
+}
+
+/* The own card is in its place then. */
+static det_status exchange_cards(struct det_env *env, det_communicator *c, struct card *cards)
+{
+    const struct det_transport *t = c->transport;
+    struct card own = {{0}, {0}, {0}, {0}};
+    memcpy(own.magic, card_magic, sizeof own.magic);
+    snprintf(own.build, sizeof own.build, "%s", det_build);
+    if (gethostname(own.host, sizeof own.host - 1) != 0)
+        snprintf(own.host, sizeof own.host, "host of rank %d", (int)t->rank);
+    DET_TRY_RETURN(det_ranks_gather(env, c, &own, cards, sizeof own));
+    for (int32_t r = 0; r < t->size; r++) {
+        cards[r].build[sizeof cards[r].build - 1] = cards[r].host[DET_HOST_BYTES - 1] = '\0';
+        memcpy(c->hosts[r], cards[r].host, DET_HOST_BYTES);
+    }
+    return DET_OK;
+}
+
+/* All ranks compare with rank 0 and so come to the same. */
+static det_status compare_builds(struct det_env *env, const det_communicator *c,
+                                 const struct card *cards)
+{
+    for (int32_t r = 0; r < det_ranks_size(c); r++) {
+        if (memcmp(cards[r].magic, card_magic, sizeof card_magic) == 0 &&
+            strcmp(cards[r].build, cards[0].build) == 0)
+            continue;
+        return det_fail(env, DET_STATUS_MISMATCH,
+                        "rank %d on %s is libdet %s, rank 0 on %s is libdet %s: all have to be of "
+                        "one build",
+                        (int)r, c->hosts[r], cards[r].build, c->hosts[0], cards[0].build);
+    }
+    return DET_OK;
+}
+
+static det_status greet(struct det_env *env, det_communicator *c)
+{
+    struct card *cards = NULL;
+    det_status status = DET_OK;
+    const size_t size = (size_t)c->transport->size;
+    DET_TRY(det_alloc(env, &c->hosts, size, sizeof *c->hosts, "names of hosts"));
+    DET_TRY(det_alloc(env, &cards, size, sizeof *cards, "cards of the ranks"));
+    DET_TRY(exchange_cards(env, c, cards));
+    DET_TRY(compare_builds(env, c, cards));
+fail:
+    det_free(env, &cards);
+    return status;
+}
+
+static det_status tie_lifeline(struct det_env *env, det_communicator *c,
+                               const det_communicator_settings *s)
+{
+    const struct det_lifeline_settings settings = {
+        .rank = c->transport->rank,
+        .size = c->transport->size,
+        .hosts = (const char(*)[DET_HOST_BYTES])c->hosts,
+        .silence_seconds = s->silence_seconds,
+        .lost = s->lost,
+        .lost_user = s->lost_user,
+    };
+    uint8_t call[DET_LIFELINE_CALL_BYTES] = {0};
+    struct det_lifeline *lifeline = NULL;
+    det_status status = DET_OK;
+    if (settings.rank == 0)
+        status = det_lifeline_listen(env, &settings, call, &lifeline);
+    DET_TRY(det_ranks_agree(env, c, status));
+    DET_TRY(det_ranks_broadcast(env, c, call, sizeof call));
+    if (settings.rank > 0)
+        status = det_lifeline_join(env, &settings, call, &lifeline);
+    DET_TRY(det_ranks_agree(env, c, status));
+    DET_TRY(det_ranks_agree(env, c, det_lifeline_gather(env, lifeline)));
+    c->lifeline = lifeline;
+    return DET_OK;
+fail:
+    det_lifeline_close(env, &lifeline, true);
+    return status;
+}
+
+det_status det_communicator_create(struct det_env *env, struct det_transport *transport,
+                                   const det_communicator_settings *settings,
+                                   det_communicator **out)
+{
+    struct det_communicator *c = NULL;
+    det_status status = DET_OK;
+    *out = NULL;
+    status = det_alloc(env, &c, 1, sizeof *c, "communicator");
+    if (status != DET_OK) {
+        transport->does->close(env, &transport, false);
+        return status;
+    }
+    c->env = env;
+    c->transport = transport;
+    DET_TRY(greet(env, c));
+    if (transport->size > 1)
+        DET_TRY(tie_lifeline(env, c, settings));
+    *out = c;
+    return DET_OK;
+fail:
+    c->broken = true;
+    det_communicator_close(&c);
+    return status;
+}
+
+void det_communicator_close(det_communicator **out)
+{
+    struct det_communicator *c;
+    struct det_env forked;
+    if (out == NULL || *out == NULL)
+        return;
+    c = *out;
+    /* What is said here is nobody's message. */
+    det_env_fork(&forked, c->env);
+    const bool orderly = !c->broken && det_ranks_agree(&forked, c, DET_OK) == DET_OK;
+    det_lifeline_close(c->env, &c->lifeline, orderly);
+    c->transport->does->close(&forked, &c->transport, orderly);
+    det_free(c->env, &c->hosts);
+    det_free(c->env, out);
+}
+
+int32_t det_communicator_rank(const det_communicator *communicator)
+{
+    return det_ranks_rank(communicator);
+}
+
+int32_t det_communicator_size(const det_communicator *communicator)
+{
+    return det_ranks_size(communicator);
+}
+
+const char *det_communicator_host(const det_communicator *communicator, int32_t rank)
+{
+    return det_ranks_host(communicator, rank);
+}
+
+void det_communicator_give_up(det_communicator *communicator, det_status status,
+                              const char *message)
+{
+    if (communicator == NULL || message == NULL || status == DET_OK ||
+        !det_ranks_are_many(communicator) || communicator->broken)
+        return;
+    det_lifeline_give_up(communicator->lifeline, status, message);
+    communicator->broken = true;
+}

@@ -1,0 +1,71 @@
+/* communicator.h: the ranks that train together (det/communicator.h) as the library uses them: a
+ * transport, a lifeline, and the few things that are done with both at once. A wait ends in three
+ * ways: the transfer is done, a rank is lost, a rank has given up. After the latter two the
+ * communicator is broken and every further call says so at once.
+ *
+ * NULL stands for one rank alone in all functions below that take a const communicator.
+ *
+ * "Collective": all ranks call it, in the same order, with the same sizes.
+ */
+#ifndef DET_RANKS_COMMUNICATOR_H
+#define DET_RANKS_COMMUNICATOR_H
+
+#include "det/communicator.h"
+#include "ranks/lifeline.h"
+#include "ranks/transport.h"
+
+/* A communicator over a transport, which it owns from then on, also after a failure. Collective.
+ * MISMATCH when a rank is of another libdet. */
+det_status det_communicator_create(struct det_env *env, struct det_transport *transport,
+                                   const det_communicator_settings *settings,
+                                   det_communicator **communicator);
+
+/* 0 and 1 for NULL. */
+int32_t det_ranks_rank(const det_communicator *communicator);
+int32_t det_ranks_size(const det_communicator *communicator);
+const char *det_ranks_host(const det_communicator *communicator, int32_t rank);
+/* The communicator is there, and more than one rank. */
+bool det_ranks_are_many(const det_communicator *communicator);
+
+struct det_transport *det_ranks_transport(det_communicator *communicator);
+
+/* --- waiting --- */
+
+/* Looks once; *done as the transport's test. */
+det_status det_ranks_test(struct det_env *env, det_communicator *communicator, int slot,
+                          bool *done);
+/* Until the slot's transfer is over. */
+det_status det_ranks_wait(struct det_env *env, det_communicator *communicator, int slot);
+
+/* --- collective, done when they return; of one rank they are copies --- */
+
+/* mine [bytes] of each rank into all [size][bytes]. */
+det_status det_ranks_gather(struct det_env *env, det_communicator *communicator, const void *mine,
+                            void *all, size_t bytes);
+/* Rank 0's data into everybody's; any size. */
+det_status det_ranks_broadcast(struct det_env *env, det_communicator *communicator, void *data,
+                               size_t bytes);
+/* Bytes of any number from each rank. all->data has them one behind the other; rank r's are
+ * [begins[r], begins[r + 1]). */
+struct det_gathered {
+    uint8_t *data;
+    size_t *begins; /* [size + 1] */
+};
+det_status det_ranks_gather_bytes(struct det_env *env, det_communicator *communicator,
+                                  const void *mine, size_t bytes, struct det_gathered *all);
+void det_gathered_free(struct det_env *env, struct det_gathered *all);
+
+/* How a part of the work went on each rank, which all know then: DET_OK when it went well
+ * everywhere; else everybody gets the status and message of the lowest rank on which it did not,
+ * with "rank 2 on HOST: " before it unless all ranks say the same. The env's message is this
+ * rank's. */
+det_status det_ranks_agree(struct det_env *env, det_communicator *communicator, det_status mine);
+
+/* --- giving up --- */
+
+/* For a failure of one rank that the others are not going to ask about: they get it, with "rank 2
+ * on HOST: " before it, from what they wait for. Returns `status`; nothing for DET_OK or NULL. */
+det_status det_ranks_give_up(struct det_env *env, det_communicator *communicator,
+                             det_status status);
+
+#endif

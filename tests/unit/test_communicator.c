@@ -1,0 +1,105 @@
+/* ranks/communicator: what all ranks do together, over threads. */
+#include "ranks/communicator.h"
+
+#include "support/test.h"
+#include "support/thread_ranks.h"
+
+enum { RANKS = 5 };
+
+struct seen {
+    int32_t ranks[RANKS][RANKS];
+    uint8_t told[RANKS][300];
+    size_t lengths[RANKS][RANKS];
+    bool right[RANKS];
+    det_status agreed[RANKS];
+    char message[RANKS][DET_ERROR_BYTES];
+};
+
+/* Rank r's bytes: r * 37 of them, each r + 1. */
+static void gather_bytes(struct seen *s, struct det_env *env, det_communicator *c)
+{
+    const int32_t rank = det_ranks_rank(c);
+    uint8_t mine[37 * RANKS];
+    struct det_gathered all;
+    memset(mine, rank + 1, sizeof mine);
+    s->right[rank] =
+        det_ranks_gather_bytes(env, c, mine, 37u * (size_t)rank, &all) == DET_OK;
+    for (size_t r = 0; s->right[rank] && r < RANKS; r++) {
+        s->lengths[rank][r] = all.begins[r + 1] - all.begins[r];
+        for (size_t i = all.begins[r]; i < all.begins[r + 1]; i++)
+            s->right[rank] = s->right[rank] && all.data[i] == r + 1;
+    }
+    det_gathered_free(env, &all);
+}
+
+static void do_all(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    (void)det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
+    memset(s->told[rank], rank == 0 ? 7 : 0, sizeof s->told[rank]);
+    (void)det_ranks_broadcast(env, c, s->told[rank], sizeof s->told[rank]);
+    gather_bytes(s, env, c);
+}
+
+static void everybody_has_what_all_have(void **state)
+{
+    (void)state;
+    static struct seen s;
+    thread_ranks_run(&(struct thread_ranks_settings){.size = RANKS, .most_looks = 20}, do_all, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_true(s.right[r]);
+        for (size_t from = 0; from < RANKS; from++) {
+            assert_int_equal(s.ranks[r][from], from);
+            assert_int_equal(s.lengths[r][from], 37 * from);
+        }
+        for (size_t i = 0; i < sizeof s.told[r]; i++)
+            assert_int_equal(s.told[r][i], 7);
+    }
+}
+
+static void fail_on_two(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    det_status mine = DET_OK;
+    if (rank == 2 || rank == 4)
+        mine = det_fail(env, rank == 2 ? DET_STATUS_NOT_FOUND : DET_STATUS_IO, "no %d", (int)rank);
+    s->agreed[rank] = det_ranks_agree(env, c, mine);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+}
+
+static void fail_everywhere(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    s->agreed[rank] = det_ranks_agree(env, c, det_fail(env, DET_STATUS_PARSE, "line 3"));
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+}
+
+static void all_learn_of_the_first_failure(void **state)
+{
+    (void)state;
+    static struct seen s;
+    const struct thread_ranks_settings settings = {.size = RANKS};
+    thread_ranks_run(&settings, fail_on_two, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_int_equal(s.agreed[r], DET_STATUS_NOT_FOUND);
+        assert_int_equal(strncmp(s.message[r], "rank 2 on ", 10), 0);
+        assert_contains(s.message[r], ": no 2");
+    }
+    thread_ranks_run(&settings, fail_everywhere, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_int_equal(s.agreed[r], DET_STATUS_PARSE);
+        assert_string_equal(s.message[r], "line 3");
+    }
+}
+
+int test_communicator(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(everybody_has_what_all_have),
+        cmocka_unit_test(all_learn_of_the_first_failure),
+    };
+    return cmocka_run_group_tests_name("communicator", tests, NULL, NULL);
+}
