@@ -22,6 +22,8 @@ struct det_net {
     struct det_net_rounding rounding;
     det_net_watch_fn watch; /* NULL: nobody */
     void *watch_user;
+    det_net_passed_fn passed; /* NULL: nobody */
+    void *passed_user;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
@@ -459,8 +461,36 @@ void det_net_backward(struct det_net *net, const float *params, float *gradients
     copy_levels(net, net->gradients, g->box_outputs, 4, net->encoding_gradients, SCATTER);
     copy_levels(net, net->gradients, g->class_outputs, g->class_slots, net->logit_gradients,
                 SCATTER);
-    for (int32_t i = g->op_count - 1; i >= 0; i--)
+    for (int32_t i = g->op_count - 1; i >= 0; i--) {
         backward_op(net, params, gradients, i);
+        if (net->passed != NULL)
+            net->passed(net->passed_user, i);
+    }
+}
+
+void det_net_watch_backward(struct det_net *net, det_net_passed_fn passed, void *user)
+{
+    net->passed = passed;
+    net->passed_user = user;
+}
+
+/* Of the variance over so many values the unbiased one is this many times it. */
+static float unbiased(const struct det_net *net, const struct det_op *op)
+{
+    const double rows = (double)det_net_rows(net->graph, op->out, net->batch);
+    return (float)(rows / (rows > 1 ? rows - 1 : 1));
+}
+
+void det_net_batch_statistics(const struct det_net *net, float *statistics)
+{
+    for (int32_t i = 0; i < net->bns.count; i++) {
+        const struct det_net_bn *bn = &net->bns.bns[i];
+        const float factor = unbiased(net, &net->graph->ops[bn->op]);
+        memcpy(statistics, bn->mean, (size_t)bn->channels * sizeof *statistics);
+        statistics += bn->channels;
+        for (int32_t c = 0; c < bn->channels; c++)
+            *statistics++ = bn->variance[c] * factor;
+    }
 }
 
 void det_net_update_moving(const struct det_net *net, float *params)
@@ -471,14 +501,13 @@ void det_net_update_moving(const struct det_net *net, float *params)
     for (int32_t i = 0; i < net->bns.count; i++) {
         const struct det_net_bn *bn = &net->bns.bns[i];
         const struct det_op *op = &g->ops[bn->op];
-        const double rows = (double)det_net_rows(g, op->out, net->batch);
-        const float unbiased = (float)(rows / (rows > 1 ? rows - 1 : 1));
+        const float factor = unbiased(net, op);
         float *moving_mean = params + g->params[op->mean].offset;
         float *moving_variance = params + g->params[op->variance].offset;
         const float rate = 1.0f - op->decay;
         for (int32_t c = 0; c < bn->channels; c++) {
             moving_mean[c] -= (moving_mean[c] - bn->mean[c]) * rate;
-            moving_variance[c] -= (moving_variance[c] - bn->variance[c] * unbiased) * rate;
+            moving_variance[c] -= (moving_variance[c] - bn->variance[c] * factor) * rate;
         }
     }
 }

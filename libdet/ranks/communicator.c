@@ -16,8 +16,6 @@ enum { OWN_SLOT = 0 };
 
 /* What a transport is given at once. */
 #define MOST_BYTES ((size_t)256 << 20)
-/* A wait looks all the time at first, then it sleeps between two looks: the processor may be what
- * another rank on this machine needs. */
 #define LOOKING_NS 200000
 #define NAP_NS     50000
 
@@ -86,6 +84,14 @@ det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bo
     return there == DET_OK ? DET_OK : broke(c, there);
 }
 
+void det_ranks_pause(uint64_t begin_ns)
+{
+    if (det_clock_ns() - begin_ns < LOOKING_NS)
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
 det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
 {
     const uint64_t begin_ns = det_clock_ns();
@@ -94,10 +100,7 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
         DET_TRY_RETURN(det_ranks_test(env, c, slot, &done));
         if (done)
             return DET_OK;
-        if (det_clock_ns() - begin_ns < LOOKING_NS)
-            sched_yield();
-        else
-            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+        det_ranks_pause(begin_ns);
     }
 }
 

@@ -34,6 +34,9 @@ struct det_transport *det_ranks_transport(det_communicator *communicator);
 /* Looks once; *done as the transport's test. */
 det_status det_ranks_test(struct det_env *env, det_communicator *communicator, int slot,
                           bool *done);
+/* Between two looks of a wait that began at `begin_ns` (det_clock_ns()): none at first, then the
+ * processor is left to others, on this machine perhaps another rank, for a moment. */
+void det_ranks_pause(uint64_t begin_ns);
 /* Until the slot's transfer is over. */
 det_status det_ranks_wait(struct det_env *env, det_communicator *communicator, int slot);
 

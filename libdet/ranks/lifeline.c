@@ -8,7 +8,8 @@ struct det_lifeline {
 };
 
 det_status det_lifeline_listen(struct det_env *env, const struct det_lifeline_settings *settings,
-                               uint8_t call[DET_LIFELINE_CALL_BYTES], struct det_lifeline **lifeline)
+                               uint8_t call[DET_LIFELINE_CALL_BYTES],
+                               struct det_lifeline **lifeline)
 {
     (void)settings;
     (void)call;

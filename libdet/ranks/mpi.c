@@ -57,8 +57,7 @@ const char *det_mpi_library(void)
     return det_transport_library_open(&env, &library) == DET_OK ? library->name : NULL;
 }
 
-det_status det_communicator_open_mpi(det_context *context,
-                                     const det_communicator_settings *given,
+det_status det_communicator_open_mpi(det_context *context, const det_communicator_settings *given,
                                      det_communicator **communicator)
 {
     struct det_env *env = det_context_env(context);

@@ -183,8 +183,8 @@ static void *member_main(void *argument)
     transport->transport = (struct det_transport){&functions, m->rank, m->hub->size, "threads"};
     transport->hub = m->hub;
     transport->random = (uint32_t)m->rank + 1;
-    m->made = det_communicator_create(env, &transport->transport, &settings, &communicator) ==
-              DET_OK;
+    m->made =
+        det_communicator_create(env, &transport->transport, &settings, &communicator) == DET_OK;
     if (m->made)
         m->run(m->user, env, communicator);
     det_communicator_close(&communicator);
@@ -201,8 +201,8 @@ void thread_ranks_run(const struct thread_ranks_settings *settings, thread_rank_
     hub->most_looks = settings->most_looks;
     pthread_mutex_init(&hub->mutex, NULL);
     for (int32_t r = 0; r < settings->size; r++) {
-        members[r] = (struct member){
-            .hub = hub, .rank = r, .settings = settings, .run = run, .user = user};
+        members[r] =
+            (struct member){.hub = hub, .rank = r, .settings = settings, .run = run, .user = user};
         test_env_init(&members[r].t);
     }
     for (int32_t r = 0; r < settings->size; r++)

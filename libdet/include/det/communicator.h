@@ -59,9 +59,9 @@ DET_API const char *det_mpi_library(void);
  * initialised MPI. Calls on it, and on what uses it, come from one thread at a time; `context`
  * must outlive it.
  */
-DET_NODISCARD DET_API det_status det_communicator_open_mpi(
-    det_context *context, const det_communicator_settings *settings,
-    det_communicator **communicator);
+DET_NODISCARD DET_API det_status
+det_communicator_open_mpi(det_context *context, const det_communicator_settings *settings,
+                          det_communicator **communicator);
 /** Waits for the other ranks unless one is lost or has given up, or this one has: then the process
  * is to end soon. */
 DET_API void det_communicator_close(det_communicator **communicator);
