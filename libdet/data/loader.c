@@ -374,6 +374,15 @@ fail:
     return status;
 }
 
+det_status det_loader_create_at(struct det_env *env, const struct det_loader *like,
+                                uint64_t first_sample, struct det_loader **loader)
+{
+    struct det_loader_settings settings = like->settings;
+    settings.augment = like->augment;
+    settings.first_sample = first_sample;
+    return det_loader_create(env, &settings, loader);
+}
+
 static void stop_workers(struct det_loader *loader)
 {
     pthread_mutex_lock(&loader->mutex);

@@ -58,6 +58,9 @@ struct det_batch {
 /* Checks the settings and starts the workers. */
 det_status det_loader_create(struct det_env *env, const struct det_loader_settings *settings,
                              struct det_loader **loader);
+/* Another one with the same settings that begins at another sample. */
+det_status det_loader_create_at(struct det_env *env, const struct det_loader *like,
+                                uint64_t first_sample, struct det_loader **loader);
 /* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
 void det_loader_destroy(struct det_env *env, struct det_loader **loader);
 

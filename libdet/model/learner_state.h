@@ -43,6 +43,11 @@ struct det_learner_settings {
         *communicator; /* borrowed: the ranks that learn together; NULL: alone */
     bool sync_batch_norm;
     bool bf16_gradients;
+    size_t bucket_floats; /* gradients that travel together, at least; 0: what is usual */
+    /* asked between the operations of a step of several ranks: it is dropped then, CANCELLED;
+     * NULL: nobody is asked */
+    bool (*wants_stop)(void *user);
+    void *wants_stop_user;
 };
 
 /* Zoo defaults: batch 8, momentum .9. */

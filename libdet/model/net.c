@@ -24,6 +24,9 @@ struct det_net {
     void *watch_user;
     det_net_passed_fn passed; /* NULL: nobody */
     void *passed_user;
+    det_net_stop_fn stop; /* NULL: nobody is asked */
+    void *stop_user;
+    bool stopped;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
@@ -327,6 +330,12 @@ void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ran
     ranges->updates++;
 }
 
+static bool is_stopped(struct det_net *net)
+{
+    net->stopped = net->stopped || (net->stop != NULL && net->stop(net->stop_user));
+    return net->stopped;
+}
+
 void det_net_forward(struct det_net *net, const float *params)
 {
     const struct det_graph *g = net->graph;
@@ -334,7 +343,8 @@ void det_net_forward(struct det_net *net, const float *params)
     if (trained)
         det_net_rounding_input(&net->rounding, net->values[0],
                                det_net_rows(g, 0, net->batch) * g->tensors[0].channels);
-    for (int32_t i = 0; i < g->op_count; i++) {
+    net->stopped = false;
+    for (int32_t i = 0; i < g->op_count && !is_stopped(net); i++) {
         forward_op(net, params, i);
         if (trained)
             det_net_rounding_made(&net->rounding, g, net->ops, &net->exec, i, net->batch,
@@ -461,11 +471,22 @@ void det_net_backward(struct det_net *net, const float *params, float *gradients
     copy_levels(net, net->gradients, g->box_outputs, 4, net->encoding_gradients, SCATTER);
     copy_levels(net, net->gradients, g->class_outputs, g->class_slots, net->logit_gradients,
                 SCATTER);
-    for (int32_t i = g->op_count - 1; i >= 0; i--) {
+    for (int32_t i = g->op_count - 1; i >= 0 && !is_stopped(net); i--) {
         backward_op(net, params, gradients, i);
         if (net->passed != NULL)
             net->passed(net->passed_user, i);
     }
+}
+
+void det_net_ask(struct det_net *net, det_net_stop_fn stop, void *user)
+{
+    net->stop = stop;
+    net->stop_user = user;
+}
+
+bool det_net_was_stopped(const struct det_net *net)
+{
+    return net->stopped;
 }
 
 void det_net_watch_backward(struct det_net *net, det_net_passed_fn passed, void *user)

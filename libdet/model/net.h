@@ -70,6 +70,13 @@ void det_net_backward(struct det_net *net, const float *params, float *gradients
 typedef void (*det_net_passed_fn)(void *user, int32_t op);
 void det_net_watch_backward(struct det_net *net, det_net_passed_fn passed, void *user);
 
+/* `stop` is asked before each operation of every later forward and backward: once it says yes the
+ * rest of them is left out, and what the network holds means nothing. NULL: nobody is asked. */
+typedef bool (*det_net_stop_fn)(void *user);
+void det_net_ask(struct det_net *net, det_net_stop_fn stop, void *user);
+/* Whether it has said so in the last forward or the backward behind it. */
+bool det_net_was_stopped(const struct det_net *net);
+
 /* moving = moving * decay + batch statistic * (1 - decay), the variance unbiased, for every batch
  * norm, in the order of the graph. Nothing in TRAIN_FROZEN mode. (tf.keras BatchNormalization,
  * fused.) */

@@ -35,6 +35,7 @@ struct det_communicator {
     struct det_lifeline *lifeline;
     char (*hosts)[DET_HOST_BYTES]; /* [size] */
     bool broken;                   /* somebody is lost or has given up, this rank too */
+    bool agreed; /* on a failure, and nothing was done together since: all know it */
 };
 
 /* --- what it knows --- */
@@ -70,6 +71,14 @@ static det_status broke(det_communicator *c, det_status status)
 {
     c->broken = true;
     return status;
+}
+
+static det_status why_broken(struct det_env *env, const det_communicator *c)
+{
+    if (c->lifeline != NULL)
+        DET_TRY_RETURN(det_lifeline_check(env, c->lifeline));
+    return det_fail(env, DET_STATUS_CANCELLED, "rank %d has given up before",
+                    (int)c->transport->rank);
 }
 
 det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)
@@ -111,7 +120,8 @@ static det_status gather(struct det_env *env, det_communicator *c, const void *m
 {
     const struct det_transport_functions *does = c->transport->does;
     if (c->broken)
-        return det_lifeline_check(env, c->lifeline);
+        return why_broken(env, c);
+    c->agreed = false;
     DET_TRY_RETURN(
         does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes));
     return det_ranks_wait(env, c, OWN_SLOT);
@@ -131,6 +141,8 @@ det_status det_ranks_broadcast(struct det_env *env, det_communicator *c, void *d
     uint8_t *at = data;
     if (!det_ranks_are_many(c))
         return DET_OK;
+    if (c->broken)
+        return why_broken(env, c);
     while (bytes > 0) {
         const size_t now = bytes < MOST_BYTES ? bytes : MOST_BYTES;
         DET_TRY_RETURN(c->transport->does->start_broadcast(env, c->transport, OWN_SLOT,
@@ -257,7 +269,7 @@ det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status 
     int32_t outcomes_failed = -1, *statuses = NULL;
     struct outcome *all = NULL, own = {.status = (int32_t)mine};
     det_status status = mine;
-    if (size == 1)
+    if (size == 1 || (mine != DET_OK && c->agreed))
         return mine;
     if (mine != DET_OK)
         memcpy(own.message, env->error, sizeof own.message);
@@ -271,6 +283,7 @@ det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status 
         DET_TRY(det_alloc(env, &all, (size_t)size, sizeof *all, "outcomes of the ranks"));
         DET_TRY(gather(env, c, &own, all, sizeof own));
         status = tell(env, c, all, first_failure(all, size));
+        c->agreed = true;
     }
 fail:
     det_free(env, &statuses);
@@ -278,9 +291,55 @@ fail:
     return status;
 }
 
+det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status mine)
+{
+    struct outcome told = {.status = (int32_t)mine};
+    if (!det_ranks_are_many(c))
+        return mine;
+    if (mine != DET_OK)
+        memcpy(told.message, env->error, sizeof told.message);
+    DET_TRY_RETURN(det_ranks_broadcast(env, c, &told, sizeof told));
+    if (told.status == DET_OK)
+        return DET_OK;
+    c->agreed = true;
+    return det_fail(env, (det_status)told.status, "%s", told.message);
+}
+
+det_status det_ranks_smallest(struct det_env *env, det_communicator *c, int64_t mine,
+                              int64_t *smallest)
+{
+    const int32_t size = det_ranks_size(c);
+    int64_t *all = NULL;
+    *smallest = mine;
+    DET_TRY_RETURN(det_alloc(env, &all, (size_t)size, sizeof *all, "values of the ranks"));
+    const det_status status = det_ranks_gather(env, c, &mine, all, sizeof mine);
+    for (int32_t r = 0; status == DET_OK && r < size; r++)
+        if (all[r] < *smallest)
+            *smallest = all[r];
+    det_free(env, &all);
+    return status;
+}
+
+det_status det_ranks_check(struct det_env *env, det_communicator *c)
+{
+    if (!det_ranks_are_many(c))
+        return DET_OK;
+    const det_status status = det_lifeline_check(env, c->lifeline);
+    return status == DET_OK ? DET_OK : broke(c, status);
+}
+
+int32_t det_ranks_here(const det_communicator *c)
+{
+    int32_t here = 0;
+    for (int32_t r = 0; r < det_ranks_size(c); r++)
+        if (strcmp(det_ranks_host(c, r), det_ranks_host(c, det_ranks_rank(c))) == 0)
+            here++;
+    return here;
+}
+
 det_status det_ranks_give_up(struct det_env *env, det_communicator *c, det_status status)
 {
-    if (status == DET_OK || !det_ranks_are_many(c))
+    if (status == DET_OK || !det_ranks_are_many(c) || c->agreed)
         return status;
     if (!c->broken)
         det_lifeline_give_up(c->lifeline, status, env->error);

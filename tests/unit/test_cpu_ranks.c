@@ -121,6 +121,7 @@ static void small_job(struct job *job)
     det_learner_settings_default(&job->settings);
     job->settings.batch_size = 2;
     job->settings.clip_norm = 1;
+    job->settings.bucket_floats = 3000; /* several buckets */
 }
 
 static void forget(struct job *job)

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/crc32c.h"
 #include "model/moving.h"
 #include "model/net.h"
 #include "model/optimizer.h"
@@ -19,12 +20,16 @@ struct bucket {
     int32_t op;         /* behind which they are complete */
 };
 
+/* Updates between two comparisons of the ranks' weights. */
+enum { COMPARE_EVERY = 100 };
+
 /* What each rank tells of a batch. */
 struct figures {
     double losses[4]; /* localization, classification, regularization, total */
     double seconds;   /* that it needed, without waiting for others */
     int64_t matched_anchors;
     int64_t status;
+    int64_t weights; /* their checksum; 0 where it is not their time */
 };
 
 struct det_cpu_ranks {
@@ -100,7 +105,9 @@ static size_t floats_of(const struct det_cpu_ranks *r, int32_t first, int32_t en
 static size_t bucket_floats(const struct det_cpu_ranks *r)
 {
     const size_t least = floats_of(r, 0, r->param_count) / (DET_REDUCTION_VECTORS / 4) + 1;
-    return least > BUCKET_FLOATS ? least : BUCKET_FLOATS;
+    const size_t asked = r->learner->settings.bucket_floats;
+    const size_t wanted = asked > 0 ? asked : BUCKET_FLOATS;
+    return least > wanted ? least : wanted;
 }
 
 static det_status fill_buckets(struct det_env *env, struct det_cpu_ranks *r)
@@ -280,6 +287,29 @@ void det_cpu_ranks_passed(struct det_cpu_ranks *r, int32_t op)
 
 /* --- what all ranks have --- */
 
+static int64_t checksum(const struct det_learner *l)
+{
+    if (l->batches_done > 0 || l->updates % COMPARE_EVERY != 0)
+        return 0;
+    return (int64_t)det_crc32c(0, l->params, l->graph.param_floats * sizeof *l->params) + 1;
+}
+
+/* All have made the same updates: other weights are a fault of a machine. */
+static det_status compare_weights(const struct det_cpu_ranks *r, struct det_step_result *result)
+{
+    for (int32_t i = 1; i < r->size; i++) {
+        if (r->figures[i].weights == r->figures[0].weights)
+            continue;
+        result->failed_rank = i;
+        return det_fail(r->env, DET_STATUS_MISMATCH,
+                        "the weights of rank %d on %s are no longer those of rank 0 on %s: one of "
+                        "these machines computes or remembers wrongly",
+                        (int)i, det_ranks_host(r->communicator, i),
+                        det_ranks_host(r->communicator, 0));
+    }
+    return DET_OK;
+}
+
 /* Figures of all ranks; the status is the first one's that failed. */
 static det_status exchange_figures(struct det_cpu_ranks *r, det_status mine,
                                    struct det_step_result *result)
@@ -291,13 +321,15 @@ static det_status exchange_figures(struct det_cpu_ranks *r, det_status mine,
         .seconds = (double)spent_ns * 1e-9 + r->learner->data_wait_seconds,
         .matched_anchors = result->matched_anchors,
         .status = (int64_t)mine,
+        .weights = checksum(r->learner),
     };
     DET_TRY_RETURN(det_ranks_gather(r->env, r->communicator, &own, r->figures, sizeof own));
     result->failed_rank = -1;
     for (int32_t i = 0; i < r->size && result->failed_rank < 0; i++)
         if (r->figures[i].status != DET_OK)
             result->failed_rank = i;
-    return result->failed_rank < 0 ? DET_OK : det_ranks_agree(r->env, r->communicator, mine);
+    return result->failed_rank < 0 ? compare_weights(r, result)
+                                   : det_ranks_agree(r->env, r->communicator, mine);
 }
 
 /* As accumulate() of cpu_step.c, batch after batch, rank after rank. */

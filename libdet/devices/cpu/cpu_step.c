@@ -174,10 +174,17 @@ static void backward(struct det_step *step)
         det_net_watch_backward(step->net, step->joins ? passed : NULL, step);
         det_net_backward(step->net, l->params, l->gradients);
     }
-    if (step->joins)
+    if (step->joins && !det_net_was_stopped(step->net))
         det_cpu_ranks_passed(step->ranks, 0);
-    else
+    else if (!step->joins)
         finish_gradients(step);
+}
+
+static det_status check_stopped(struct det_env *env, const struct det_step *step)
+{
+    return step->joins && det_net_was_stopped(step->net)
+               ? det_fail(env, DET_STATUS_CANCELLED, "the step was stopped")
+               : DET_OK;
 }
 
 /* What a batch leaves behind beside its gradients. */
@@ -196,6 +203,7 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
     DET_TRY_RETURN(choose_net(env, step));
     struct det_net *net = step->net;
     forward(step, images);
+    DET_TRY_RETURN(check_stopped(env, step));
     if (step->joins)
         det_cpu_ranks_forward_done(step->ranks);
     DET_TRY_RETURN(
@@ -217,6 +225,7 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
                         result->total_loss, layer != NULL ? layer : "none, the loss itself");
     }
     backward(step);
+    DET_TRY_RETURN(check_stopped(env, step));
     result->gradient_norm = sqrt(step->squares);
     if (!isfinite(result->gradient_norm))
         return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
@@ -366,10 +375,13 @@ static det_status end_with_others(struct det_env *env, struct det_step *step,
         DET_TRY_RETURN(
             det_cpu_ranks_create(env, l, step->pool, finish_gradient, step, &step->ranks));
     DET_TRY_RETURN(choose_net(env, step));
+    det_net_ask(step->net, l->settings.wants_stop, l->settings.wants_stop_user);
     det_cpu_ranks_begin(env, step->ranks, step->net);
     step->joins = true;
     const det_status mine = det_cpu_step_gradients(env, step, step->images, step->truths, result);
     step->joins = false;
+    if (mine == DET_STATUS_CANCELLED) /* the others are told in another way, and do not wait */
+        return mine;
     DET_TRY_RETURN(det_cpu_ranks_join(step->ranks, mine, result));
     if (l->batches_done + 1 == l->settings.accumulate)
         update(step, step->learning_rate, result);
