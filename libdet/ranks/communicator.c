@@ -18,6 +18,8 @@ enum { OWN_SLOT = 0 };
 #define MOST_BYTES ((size_t)256 << 20)
 #define LOOKING_NS 200000
 #define NAP_NS     50000
+/* For the ranks to find each other beside the transport. */
+#define MEET_SECONDS 20
 
 /* Each rank's, gathered before anything else: its size and its beginning are those of every version
  * to come, so that different ones can tell each other so. */
@@ -402,6 +404,17 @@ fail:
     return status;
 }
 
+/* A rank that can not join ends by itself: rank 0 misses it and tells the others. */
+static det_status join_lifeline(struct det_env *env, det_communicator *c,
+                                const struct det_lifeline_settings *settings,
+                                const uint8_t call[DET_LIFELINE_CALL_BYTES])
+{
+    if (settings->rank > 0)
+        DET_TRY_RETURN(det_lifeline_join(env, settings, call, &c->lifeline));
+    DET_TRY_RETURN(det_lifeline_gather(env, c->lifeline));
+    return det_ranks_agree(env, c, DET_OK);
+}
+
 static det_status tie_lifeline(struct det_env *env, det_communicator *c,
                                const det_communicator_settings *s)
 {
@@ -410,25 +423,17 @@ static det_status tie_lifeline(struct det_env *env, det_communicator *c,
         .size = c->transport->size,
         .hosts = (const char(*)[DET_HOST_BYTES])c->hosts,
         .silence_seconds = s->silence_seconds,
+        .meet_seconds = MEET_SECONDS,
         .lost = s->lost,
         .lost_user = s->lost_user,
     };
     uint8_t call[DET_LIFELINE_CALL_BYTES] = {0};
-    struct det_lifeline *lifeline = NULL;
     det_status status = DET_OK;
     if (settings.rank == 0)
-        status = det_lifeline_listen(env, &settings, call, &lifeline);
-    DET_TRY(det_ranks_agree(env, c, status));
-    DET_TRY(det_ranks_broadcast(env, c, call, sizeof call));
-    if (settings.rank > 0)
-        status = det_lifeline_join(env, &settings, call, &lifeline);
-    DET_TRY(det_ranks_agree(env, c, status));
-    DET_TRY(det_ranks_agree(env, c, det_lifeline_gather(env, lifeline)));
-    c->lifeline = lifeline;
-    return DET_OK;
-fail:
-    det_lifeline_close(env, &lifeline, true);
-    return status;
+        status = det_lifeline_listen(env, &settings, call, &c->lifeline);
+    DET_TRY_RETURN(det_ranks_agree(env, c, status));
+    DET_TRY_RETURN(det_ranks_broadcast(env, c, call, sizeof call));
+    return join_lifeline(env, c, &settings, call);
 }
 
 det_status det_communicator_create(struct det_env *env, struct det_transport *transport,
