@@ -33,7 +33,7 @@ struct det_loader_settings {
     bool pictures;    /* batches of pictures for a device that makes the floats itself */
     bool fast_decode; /* JPEGs reduced, to no less than the network's input (data/image.h) */
     bool shuffle;
-    int threads; /* 0 = processors of this process */
+    int threads; /* 0 = det_default_threads() */
     int ring;    /* batches in memory, the caller's included; more than `held`, 0 = held + 2 */
     int held;    /* the last `held` batches handed out stay valid, 0 = 1 */
     uint64_t first_sample; /* where to begin */

@@ -492,6 +492,15 @@ const char *det_communicator_host(const det_communicator *communicator, int32_t 
     return det_ranks_host(communicator, rank);
 }
 
+det_status det_communicator_agree(det_communicator *communicator, det_status status,
+                                  const char *message)
+{
+    DET_NEED(NULL, communicator);
+    if (status != DET_OK)
+        det_fail(communicator->env, status, "%s", message != NULL ? message : "");
+    return det_ranks_agree(communicator->env, communicator, status);
+}
+
 void det_communicator_give_up(det_communicator *communicator, det_status status,
                               const char *message)
 {

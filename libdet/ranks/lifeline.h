@@ -28,7 +28,7 @@ struct det_lifeline_settings {
      * this rank said itself or once it closes; `message` has no line end. NULL: nobody.
      * `first_hand`: this rank found out by itself, it was not told. It returns, or ends the
      * process: closing waits for it. */
-    void (*lost)(void *user, const char *message, int first_hand);
+    void (*lost)(void *user, det_status status, const char *message, int first_hand);
     void *lost_user;
 };
 

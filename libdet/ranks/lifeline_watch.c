@@ -77,7 +77,7 @@ static void find(struct det_lifeline *l, det_status status, const char *message,
         tell_all(l);
     det_lifeline_publish(l);
     if (l->settings.lost != NULL && !l->is_leaving)
-        l->settings.lost(l->settings.lost_user, l->message, first_hand);
+        l->settings.lost(l->settings.lost_user, l->status, l->message, first_hand);
 }
 
 static bool all_sent(const struct det_lifeline *l)

@@ -219,3 +219,15 @@ void thread_ranks_run(const struct thread_ranks_settings *settings, thread_rank_
     pthread_mutex_destroy(&hub->mutex);
     free(hub);
 }
+
+det_communicator *thread_ranks_one(struct det_env *env)
+{
+    struct det_transport *transport = NULL;
+    det_communicator *communicator = NULL;
+    det_communicator_settings settings;
+    det_communicator_settings_default(&settings);
+    assert_ok(env, det_alloc(env, &transport, 1, sizeof *transport, "transport of one rank"));
+    *transport = (struct det_transport){&functions, 0, 1, "one"};
+    assert_ok(env, det_communicator_create(env, transport, &settings, &communicator));
+    return communicator;
+}

@@ -34,9 +34,10 @@ struct told {
 };
 static struct told told[MOST];
 
-static void keep_lost(void *user, const char *message, int first_hand)
+static void keep_lost(void *user, det_status status, const char *message, int first_hand)
 {
     const struct told *to = user;
+    (void)status;
     snprintf(to->crew->message[to->rank], DET_ERROR_BYTES, "%s", message);
     to->crew->first_hand[to->rank] = first_hand;
     atomic_fetch_add(&to->crew->calls[to->rank], 1);
