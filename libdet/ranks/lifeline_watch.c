@@ -11,6 +11,9 @@
 #define FINISH_NS 2000000000
 /* A rank that ends because of another may come here before that one's end does. */
 #define LAST_LOOK_NS 100000000
+/* What rank 0 has for a checkpoint when all were asked to stop, and when something failed. */
+#define SAVING_SECONDS  60.0
+#define FAILING_SECONDS 5.0
 /* Of messages from one peer that has more and more to say. */
 #define MOST_FILLS 16
 
@@ -312,6 +315,17 @@ static void look_once_more(struct det_lifeline *l)
     }
 }
 
+/* Who started the ranks may end all of them as soon as one has ended, and rank 0 saves what there
+ * is: the others stay until it has left. */
+static void stay_for_first(struct det_lifeline *l)
+{
+    const double most_seconds =
+        l->status == DET_STATUS_CANCELLED ? SAVING_SECONDS : FAILING_SECONDS;
+    const uint64_t end_ns = det_clock_ns() + (uint64_t)(most_seconds * 1e9);
+    while (l->settings.rank > 0 && l->peers[0].state == DET_PEER_THERE && det_clock_ns() < end_ns)
+        go_round(l, LAST_LOOK_NS);
+}
+
 /* Waits until the others have taken what was said. */
 static void finish(struct det_lifeline *l, bool orderly)
 {
@@ -352,6 +366,9 @@ void *det_lifeline_watch(void *argument)
     l->is_leaving = true;
     if (how == DET_CLOSING_AT_ONCE && !is_claimed)
         look_once_more(l);
+    (void)closing(l, &is_claimed);
+    if (how == DET_CLOSING_AT_ONCE && is_claimed)
+        stay_for_first(l);
     det_door_close(&l->door);
     finish(l, how == DET_CLOSING_ORDERLY);
     return NULL;
