@@ -11,6 +11,7 @@
 #include "model/net_plan.h"
 
 struct det_net;
+struct det_net_sync;
 
 /* `graph`, `ops` and `pool` must outlive the net. */
 det_status det_net_create(struct det_env *env, const struct det_graph *graph,
@@ -76,6 +77,10 @@ typedef bool (*det_net_stop_fn)(void *user);
 void det_net_ask(struct det_net *net, det_net_stop_fn stop, void *user);
 /* Whether it has said so in the last forward or the backward behind it. */
 bool det_net_was_stopped(const struct det_net *net);
+
+/* Every later forward and backward is of one rank's part of a batch (model/net_sync.h), which must
+ * outlive the network; NULL, as it begins: of the whole. */
+void det_net_synchronise(struct det_net *net, const struct det_net_sync *sync);
 
 /* moving = moving * decay + batch statistic * (1 - decay), the variance unbiased, for every batch
  * norm, in the order of the graph. Nothing in TRAIN_FROZEN mode. (tf.keras BatchNormalization,

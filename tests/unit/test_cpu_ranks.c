@@ -18,6 +18,7 @@ struct job {
     int32_t batches;                      /* of one rank an update */
     int32_t broken_batch;                 /* number of the one with a NaN, -1: none */
     bool frozen;                          /* every third variable */
+    int32_t parts; /* of which each batch is made, as if of so many ranks; 0: one */
     /* what came out on each rank; of one process [0] */
     float *params[MOST_RANKS];
     size_t floats;
@@ -27,10 +28,9 @@ struct job {
 };
 
 /* Batch number `index` of the endless sequence. */
-static void make_batch(const struct job *job, int32_t index, float *images,
+static void make_batch(const struct job *job, int32_t index, int32_t n, float *images,
                        struct det_ground_truth *truths)
 {
-    const int32_t n = job->settings.batch_size;
     const size_t each = (size_t)job->spec.input_height * (size_t)job->spec.input_width * 3;
     test_fill(images, each * (size_t)n, (uint32_t)index + 1);
     for (size_t i = 0; i < each * (size_t)n; i++)
@@ -52,6 +52,15 @@ static void make_batch(const struct job *job, int32_t index, float *images,
     }
 }
 
+static void make_parts(const struct job *job, int32_t index, float *images,
+                       struct det_ground_truth *truths)
+{
+    const int32_t parts = job->parts > 0 ? job->parts : 1, n = job->settings.batch_size / parts;
+    const size_t each = (size_t)job->spec.input_height * (size_t)job->spec.input_width * 3;
+    for (int32_t p = 0; p < parts; p++)
+        make_batch(job, index * parts + p, n, images + (size_t)(p * n) * each, truths + p * n);
+}
+
 static det_status learn(struct job *job, struct det_env *env, struct det_learner *l, int32_t rank,
                         int32_t size)
 {
@@ -66,7 +75,7 @@ static det_status learn(struct job *job, struct det_env *env, struct det_learner
     for (int32_t u = 0; u < UPDATES; u++)
         for (int32_t b = 0; b < l->settings.accumulate; b++) {
             const int32_t index = (u * l->settings.accumulate + b) * size + rank;
-            make_batch(job, index, images, truths);
+            make_parts(job, index, images, truths);
             DET_TRY(det_learner_step(env, l, images, truths, .01f, &job->results[rank][u]));
         }
 fail:
@@ -244,6 +253,45 @@ static void bf16_gradients_are_alike_everywhere(void **state)
     test_env_check(&t);
 }
 
+/* Normalised together: the whole batch of one process, whose pictures the ranks share. */
+static void synchronised_ranks_are_one_batch(void **state)
+{
+    (void)state;
+    for (int32_t size = 2; size <= 4; size *= 2) {
+        struct job job, one;
+        struct test_env t;
+        small_job(&job);
+        job.settings.batch_size = 4 / size;
+        job.settings.sync_batch_norm = true;
+        one = job;
+        one.settings.batch_size = 4;
+        one.parts = size;
+        thread_ranks_run(&(struct thread_ranks_settings){.size = size, .most_looks = 5}, run_rank,
+                         &job);
+        test_env_init(&t);
+        assert_ok(&t.env, run_alone(&one, &t.env, NULL, 1));
+        assert_int_equal(one.status[0], DET_OK);
+        for (int32_t r = 0; r < size; r++) {
+            if (job.status[r] != DET_OK)
+                fail_msg("rank %d: %s", (int)r, job.message[r]);
+            assert_memory_equal(job.params[r], job.params[0], job.floats * sizeof(float));
+            for (int u = 0; u < UPDATES; u++) {
+                assert_near(job.results[r][u].total_loss, one.results[0][u].total_loss, 1e-6);
+                assert_near(job.results[r][u].gradient_norm / one.results[0][u].gradient_norm, 1,
+                            1e-5);
+                assert_int_equal(job.results[r][u].matched_anchors,
+                                 one.results[0][u].matched_anchors);
+            }
+        }
+        const double off = test_relative_l2(job.params[0], one.params[0], job.floats);
+        if (!(off < 1e-6))
+            fail_msg("weights differ by %g", off);
+        forget(&job);
+        forget(&one);
+        test_env_check(&t);
+    }
+}
+
 int test_cpu_ranks(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +300,7 @@ int test_cpu_ranks(void)
         cmocka_unit_test(frozen_variables_and_norms_stay_so),
         cmocka_unit_test(what_is_not_finite_on_one_rank_ends_all),
         cmocka_unit_test(bf16_gradients_are_alike_everywhere),
+        cmocka_unit_test(synchronised_ranks_are_one_batch),
     };
     return cmocka_run_group_tests_name("cpu_ranks", tests, NULL, NULL);
 }

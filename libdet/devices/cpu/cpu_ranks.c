@@ -6,6 +6,7 @@
 #include "base/crc32c.h"
 #include "model/moving.h"
 #include "model/net.h"
+#include "model/net_sync.h"
 #include "model/optimizer.h"
 #include "ranks/reduction.h"
 #include "support/clock.h"
@@ -44,9 +45,12 @@ struct det_cpu_ranks {
     int32_t param_count;
     struct bucket *buckets;
     int32_t bucket_count;
-    float *rates, *moving;   /* of model/moving.h; NULL: the batch norms are frozen */
+    float *rates, *moving; /* of model/moving.h; NULL: the batch norms are frozen */
+    float *statistics;     /* with synchronised batch norms: the batch's, as a vector like those */
+    struct det_net_sync sync;
     struct figures *figures; /* [size] */
     double *seconds;         /* [size], of the update so far */
+    double *matched;         /* [size] */
     struct det_step_result so_far;
 
     /* of the batch under way */
@@ -133,10 +137,24 @@ static det_status create_reduction(struct det_env *env, struct det_cpu_ranks *r)
     for (; count < r->bucket_count; count++)
         vectors[count] =
             (struct det_vector){floats_of(r, r->buckets[count].first, r->buckets[count].end), NULL};
-    if (r->moving != NULL)
+    if (r->moving != NULL && r->statistics == NULL)
         vectors[count++] = (struct det_vector){det_moving_count(&r->learner->graph), r->rates};
     return det_reduction_create(env, r->communicator, vectors, count,
                                 r->learner->settings.bf16_gradients, &r->reduction);
+}
+
+static void note(struct det_cpu_ranks *r, det_status status)
+{
+    if (r->status == DET_OK)
+        r->status = status;
+}
+
+/* For the batch norms, while the network runs. */
+static void gather(void *user, const void *mine, void *all, size_t bytes)
+{
+    struct det_cpu_ranks *r = user;
+    if (r->status == DET_OK)
+        note(r, det_ranks_gather(r->env, r->communicator, mine, all, bytes));
 }
 
 static det_status fill(struct det_env *env, struct det_cpu_ranks *r)
@@ -149,10 +167,16 @@ static det_status fill(struct det_env *env, struct det_cpu_ranks *r)
     DET_TRY_RETURN(fill_buckets(env, r));
     DET_TRY_RETURN(det_alloc(env, &r->figures, size, sizeof *r->figures, "figures of the ranks"));
     DET_TRY_RETURN(det_alloc(env, &r->seconds, size, sizeof *r->seconds, "figures of the ranks"));
+    DET_TRY_RETURN(det_alloc(env, &r->matched, size, sizeof *r->matched, "figures of the ranks"));
     if (det_learner_mode(r->learner) == DET_NET_TRAIN) {
         DET_TRY_RETURN(det_alloc(env, &r->moving, moving, sizeof *r->moving, "moving statistics"));
         DET_TRY_RETURN(det_alloc(env, &r->rates, moving, sizeof *r->rates, "moving statistics"));
         det_moving_rates(graph, r->rates);
+    }
+    if (r->learner->settings.sync_batch_norm && r->moving != NULL) {
+        DET_TRY_RETURN(
+            det_alloc(env, &r->statistics, moving, sizeof *r->statistics, "moving statistics"));
+        DET_TRY_RETURN(det_net_sync_create(env, graph, r->size, gather, r, &r->sync));
     }
     return create_reduction(env, r);
 }
@@ -189,8 +213,11 @@ void det_cpu_ranks_destroy(struct det_env *env, struct det_cpu_ranks **out)
     det_free(env, &r->buckets);
     det_free(env, &r->rates);
     det_free(env, &r->moving);
+    det_free(env, &r->statistics);
+    det_net_sync_free(env, &r->sync);
     det_free(env, &r->figures);
     det_free(env, &r->seconds);
+    det_free(env, &r->matched);
     det_free(env, out);
 }
 
@@ -201,10 +228,11 @@ size_t det_cpu_ranks_bytes(const struct det_cpu_ranks *ranks)
 
 /* --- a batch --- */
 
-static void note(struct det_cpu_ranks *r, det_status status)
+/* Whether the batch norms' moving statistics are learnt now: not once training in 8 bits has frozen
+ * them. */
+static bool learns_moving(const struct det_cpu_ranks *r)
 {
-    if (r->status == DET_OK)
-        r->status = status;
+    return r->moving != NULL && !det_learner_rounds(r->learner);
 }
 
 void det_cpu_ranks_begin(struct det_env *env, struct det_cpu_ranks *r, struct det_net *net)
@@ -217,6 +245,7 @@ void det_cpu_ranks_begin(struct det_env *env, struct det_cpu_ranks *r, struct de
     r->moving_started = false;
     r->status = DET_OK;
     r->begin_ns = det_clock_ns();
+    det_net_synchronise(net, learns_moving(r) && r->statistics != NULL ? &r->sync : NULL);
     det_reduction_begin(r->reduction,
                         (struct det_round){
                             .first = l->batches_done == 0,
@@ -225,11 +254,15 @@ void det_cpu_ranks_begin(struct det_env *env, struct det_cpu_ranks *r, struct de
                         });
 }
 
-/* Whether the batch norms' moving statistics are learnt now: not once training in 8 bits has frozen
- * them. */
-static bool learns_moving(const struct det_cpu_ranks *r)
+/* Synchronised, all ranks have the same statistics, and nothing has to travel. */
+static void add_statistics(struct det_cpu_ranks *r)
 {
-    return r->moving != NULL && !det_learner_rounds(r->learner);
+    const size_t count = det_moving_count(&r->learner->graph);
+    det_net_batch_statistics(r->net, r->statistics);
+    if (r->learner->batches_done == 0)
+        det_moving_take(&r->learner->graph, r->learner->params, r->moving);
+    for (size_t i = 0; i < count; i++)
+        r->moving[i] -= (r->moving[i] - r->statistics[i]) * r->rates[i];
 }
 
 static void start_moving(struct det_cpu_ranks *r)
@@ -237,6 +270,10 @@ static void start_moving(struct det_cpu_ranks *r)
     if (r->moving_started || !learns_moving(r))
         return;
     r->moving_started = true;
+    if (r->statistics != NULL) {
+        add_statistics(r);
+        return;
+    }
     det_net_batch_statistics(r->net, det_reduction_values(r->reduction, r->bucket_count));
     det_moving_take(&r->learner->graph, r->learner->params, r->moving);
     note(r, det_reduction_start(r->env, r->reduction, r->bucket_count, r->moving));
@@ -245,6 +282,22 @@ static void start_moving(struct det_cpu_ranks *r)
 void det_cpu_ranks_forward_done(struct det_cpu_ranks *r)
 {
     start_moving(r);
+}
+
+det_status det_cpu_ranks_normalizer(struct det_cpu_ranks *r, const struct det_targets *targets,
+                                    double *normalizer)
+{
+    const struct det_learner_settings *s = &r->learner->settings;
+    double sum = 0;
+    *normalizer = 0;
+    if (!s->sync_batch_norm)
+        return DET_OK;
+    DET_TRY_RETURN(det_ranks_gather(r->env, r->communicator, &targets->box_weight_sum, r->matched,
+                                    sizeof sum));
+    for (int32_t i = 0; i < r->size; i++)
+        sum += r->matched[i];
+    *normalizer = (s->loss.normalize_loss_by_num_matches && sum > 1 ? sum : 1) / r->size;
+    return DET_OK;
 }
 
 static void pack(const struct det_cpu_ranks *r, int32_t bucket, float *values)
@@ -372,6 +425,8 @@ det_status det_cpu_ranks_join(struct det_cpu_ranks *r, det_status mine,
 {
     struct det_learner *l = r->learner;
     const bool last = l->batches_done + 1 == l->settings.accumulate;
+    if (mine != DET_OK && l->settings.sync_batch_norm && r->started == 0)
+        return mine; /* the same on all ranks */
     start_moving(r);
     while (r->started < r->bucket_count)
         start_next_bucket(r);
@@ -390,6 +445,9 @@ det_status det_cpu_ranks_join(struct det_cpu_ranks *r, det_status mine,
     take_gradients(r);
     *result = r->so_far;
     if (learns_moving(r))
-        det_moving_put(&l->graph, det_reduction_values(r->reduction, r->bucket_count), l->params);
+        det_moving_put(&l->graph,
+                       r->statistics != NULL ? r->moving
+                                             : det_reduction_values(r->reduction, r->bucket_count),
+                       l->params);
     return DET_OK;
 }

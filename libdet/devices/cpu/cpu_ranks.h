@@ -27,6 +27,10 @@ size_t det_cpu_ranks_bytes(const struct det_cpu_ranks *ranks);
 void det_cpu_ranks_begin(struct det_env *env, struct det_cpu_ranks *ranks, struct det_net *net);
 /* Behind its forward. */
 void det_cpu_ranks_forward_done(struct det_cpu_ranks *ranks);
+/* Behind the assignment of its targets: with sync_batch_norm, what the losses of all ranks are
+ * divided by, so that the mean over the ranks is the whole batch's; else 0. */
+det_status det_cpu_ranks_normalizer(struct det_cpu_ranks *ranks, const struct det_targets *targets,
+                                    double *normalizer);
 /* Behind the operation `op` of its backward. */
 void det_cpu_ranks_passed(struct det_cpu_ranks *ranks, int32_t op);
 /* Behind the batch, `mine` is how it went here and `result` what came out. All ranks get the same:

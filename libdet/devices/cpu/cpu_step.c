@@ -194,6 +194,23 @@ static void update_moving(const struct det_step *step)
     det_net_update_ranges(step->net, &step->learner->ranges);
 }
 
+static det_status check_loss(struct det_env *env, const struct det_net *net,
+                             const struct det_step_result *result)
+{
+    if (isfinite(result->total_loss))
+        return DET_OK;
+    const char *layer = det_net_first_non_finite(net);
+    return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
+                    result->total_loss, layer != NULL ? layer : "none, the loss itself");
+}
+
+/* Ranks that normalise together go backward together, or none of them does. */
+static det_status agree_on_loss(struct det_env *env, const struct det_step *step, det_status mine)
+{
+    const struct det_learner_settings *s = &step->learner->settings;
+    return step->joins && s->sync_batch_norm ? det_ranks_agree(env, s->communicator, mine) : mine;
+}
+
 det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                   const struct det_ground_truth *truths,
                                   struct det_step_result *result)
@@ -208,6 +225,11 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
         det_cpu_ranks_forward_done(step->ranks);
     DET_TRY_RETURN(
         det_targets_assign(env, step->targets, step->pool, truths, l->settings.batch_size));
+    if (step->joins) {
+        double normalizer;
+        DET_TRY_RETURN(det_cpu_ranks_normalizer(step->ranks, step->targets, &normalizer));
+        det_losses_divide_by(step->losses, normalizer);
+    }
     struct det_loss_values values;
     DET_TRY_RETURN(det_losses_compute(
         env, step->losses, step->pool, step->targets, det_net_logits(net), det_net_encodings(net),
@@ -219,11 +241,7 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
         result->regularization_loss = det_regularization_loss(&l->graph, step->pool, l->params);
     result->total_loss =
         result->localization_loss + result->classification_loss + result->regularization_loss;
-    if (!isfinite(result->total_loss)) {
-        const char *layer = det_net_first_non_finite(net);
-        return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
-                        result->total_loss, layer != NULL ? layer : "none, the loss itself");
-    }
+    DET_TRY_RETURN(agree_on_loss(env, step, check_loss(env, net, result)));
     backward(step);
     DET_TRY_RETURN(check_stopped(env, step));
     result->gradient_norm = sqrt(step->squares);
