@@ -76,7 +76,7 @@ struct det_trainer {
     int64_t summary_every_steps, picture_every_steps;
     bool summary_begun;
     int64_t summed_steps; /* since the last point of the curves */
-    double summed_seconds, summed_wait_seconds;
+    double summed_seconds, summed_wait_seconds, summed_rank_wait_seconds;
 };
 
 /* Everything but the loop; trainer->env and ->context are set. The caller destroys it after a
