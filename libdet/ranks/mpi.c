@@ -22,6 +22,20 @@ const char *det_mpi_library(void)
     return det_transport_library_open(&env, &library) == DET_OK ? library->name : NULL;
 }
 
+/* Under an mpirun of another MPI each process is a world of its own: they would all do the same
+ * work, and write to the same files. */
+static det_status check_launcher(struct det_env *env, const struct det_transport *transport)
+{
+    const int32_t launched = det_launched_ranks();
+    if (transport->size > 1 || launched == 1)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_DEVICE,
+                    "started as one of %d ranks, but %s, which det-mpi.so is of, knows of this one "
+                    "alone: start it with the mpirun of %s, or build libdet with the MPI whose "
+                    "mpirun this was (make MPICC=...)",
+                    (int)launched, transport->name, transport->name);
+}
+
 det_status det_communicator_open_mpi(det_context *context, const det_communicator_settings *given,
                                      det_communicator **communicator)
 {
@@ -41,5 +55,10 @@ det_status det_communicator_open_mpi(det_context *context, const det_communicato
                         settings.silence_seconds);
     DET_TRY_RETURN(det_transport_library_open(env, &library));
     DET_TRY_RETURN(library->open(env, &transport));
+    const det_status launched = check_launcher(env, transport);
+    if (launched != DET_OK) {
+        transport->does->close(env, &transport, true);
+        return launched;
+    }
     return det_communicator_create(env, transport, &settings, communicator);
 }

@@ -265,6 +265,23 @@ static det_status use_inner(struct fixture *f, const void *evaluation)
     return use_trainer(f, &settings);
 }
 
+/* A silence that is refused when the struct is known to be sound: MPI is not started. */
+static void init_communicator(void *settings, size_t struct_size)
+{
+    const double silence_seconds = 1;
+    const size_t at = offsetof(det_communicator_settings, silence_seconds);
+    det_communicator_settings_init(settings, struct_size);
+    if (struct_size >= at + sizeof silence_seconds)
+        memcpy((unsigned char *)settings + at, &silence_seconds, sizeof silence_seconds);
+}
+
+static det_status use_communicator(struct fixture *f, const void *settings)
+{
+    det_communicator *communicator = NULL;
+    const det_status status = det_communicator_open_mpi(f->context, settings, &communicator);
+    return strstr(det_context_error(f->context), "silence_seconds is 1,") != NULL ? DET_OK : status;
+}
+
 static det_status use_tracker(struct fixture *f, const void *settings)
 {
     det_tracker *tracker = NULL;
@@ -513,6 +530,8 @@ static const struct taken {
     {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
+    {"det_communicator_settings", sizeof(det_communicator_settings), init_communicator,
+     use_communicator},
     {"det_quantisation_settings", sizeof(det_quantisation_settings), init_quantisation,
      use_quantisation},
     {"det_recalibration_settings", sizeof(det_recalibration_settings), init_recalibration,

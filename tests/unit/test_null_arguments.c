@@ -219,6 +219,12 @@ static bool is_null(struct call *call, const char *name, bool needed)
     return call->null == NULL || strcmp(call->null, name) == 0;
 }
 
+/* Whether that argument is the one that is NULL this time. */
+static bool only(const struct call *call, const char *name)
+{
+    return call->null != NULL && strcmp(call->null, name) == 0;
+}
+
 static void set_text(struct call *call, const char *text)
 {
     call->kind = POINTER_KIND;
