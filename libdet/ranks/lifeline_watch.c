@@ -312,6 +312,17 @@ static void look_once_more(struct det_lifeline *l)
     }
 }
 
+/* Sends what waits and looks for the end of the other side; false: it is closed. */
+static bool finish_one(struct det_link *link)
+{
+    det_link_flush(link);
+    link->in_bytes = 0; /* whatever it was, it comes too late */
+    (void)det_link_fill(link);
+    if (link->ended)
+        det_link_close(link);
+    return link->fd >= 0;
+}
+
 /* Waits until the others have taken what was said. */
 static void finish(struct det_lifeline *l, bool orderly)
 {
@@ -323,17 +334,11 @@ static void finish(struct det_lifeline *l, bool orderly)
         det_link_finish(&l->peers[i].link);
     }
     while (any_open && det_clock_ns() < end_ns) {
-        wait_for_something(l, LAST_LOOK_NS);
         any_open = false;
-        for (int32_t i = 0; i < l->peer_count; i++) {
-            struct det_link *link = &l->peers[i].link;
-            det_link_flush(link);
-            link->in_bytes = 0; /* whatever it was, it comes too late */
-            (void)det_link_fill(link);
-            if (link->ended)
-                det_link_close(link);
-            any_open = any_open || link->fd >= 0;
-        }
+        for (int32_t i = 0; i < l->peer_count; i++)
+            any_open = finish_one(&l->peers[i].link) || any_open;
+        if (any_open)
+            wait_for_something(l, LAST_LOOK_NS);
     }
     for (int32_t i = 0; i < l->peer_count; i++)
         det_link_close(&l->peers[i].link);
