@@ -20,6 +20,8 @@ enum { OWN_SLOT = 0 };
  * another rank on this machine needs. */
 #define LOOKING_NS 200000
 #define NAP_NS     50000
+/* Until there is a lifeline nobody says that a rank has ended. */
+#define ALONE_NS ((uint64_t)300000000000)
 /* For the ranks to find each other beside the transport. */
 #define MEET_SECONDS 20
 
@@ -96,6 +98,10 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
         DET_TRY_RETURN(det_ranks_test(env, c, slot, &done));
         if (done)
             return DET_OK;
+        if (c->lifeline == NULL && det_clock_ns() - begin_ns > ALONE_NS)
+            return broke(c, det_fail(env, DET_STATUS_IO,
+                                     "nothing was heard of the other ranks for %d seconds",
+                                     (int)(ALONE_NS / 1000000000)));
         if (det_clock_ns() - begin_ns < LOOKING_NS)
             sched_yield();
         else
@@ -109,8 +115,10 @@ static det_status gather(struct det_env *env, det_communicator *c, const void *m
                          size_t bytes)
 {
     const struct det_transport_functions *does = c->transport->does;
-    if (c->broken)
-        return det_lifeline_check(env, c->lifeline);
+    if (c->broken) {
+        DET_TRY_RETURN(det_lifeline_check(env, c->lifeline));
+        return det_fail(env, DET_STATUS_IO, "a transfer between the ranks has failed before");
+    }
     DET_TRY_RETURN(
         does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes));
     return det_ranks_wait(env, c, OWN_SLOT);
