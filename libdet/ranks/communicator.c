@@ -18,6 +18,8 @@ enum { OWN_SLOT = 0 };
 #define MOST_BYTES ((size_t)256 << 20)
 #define LOOKING_NS 200000
 #define NAP_NS     50000
+/* Until there is a lifeline nobody says that a rank has ended. */
+#define ALONE_NS ((uint64_t)300000000000)
 /* For the ranks to find each other beside the transport. */
 #define MEET_SECONDS 20
 
@@ -111,6 +113,10 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
         DET_TRY_RETURN(det_ranks_test(env, c, slot, &done));
         if (done)
             return DET_OK;
+        if (c->lifeline == NULL && det_clock_ns() - begin_ns > ALONE_NS)
+            return broke(c, det_fail(env, DET_STATUS_IO,
+                                     "nothing was heard of the other ranks for %d seconds",
+                                     (int)(ALONE_NS / 1000000000)));
         det_ranks_pause(begin_ns);
     }
 }

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,6 +18,8 @@
 #define NS_PER_S 1000000000
 /* For the words of a rank that gives up to be on their way. */
 #define SAYING_NS 2000000000
+/* 12 days. */
+#define MOST_SILENCE_SECONDS 1e6
 
 /* --- beginning --- */
 
@@ -52,9 +53,10 @@ static det_status make(struct det_env *env, const struct det_lifeline_settings *
     struct det_lifeline *l = NULL;
     const size_t size = (size_t)settings->size;
     *out = NULL;
-    if (!(settings->silence_seconds > 0))
+    if (!(settings->silence_seconds > 0 && settings->silence_seconds <= MOST_SILENCE_SECONDS))
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "silence_seconds: got %g, expected more than 0", settings->silence_seconds);
+                        "silence_seconds: got %g, expected more than 0, at most %g",
+                        settings->silence_seconds, MOST_SILENCE_SECONDS);
     DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &l, 1, sizeof *l, "lifeline of the ranks"));
     *out = l;
@@ -129,11 +131,7 @@ fail:
 
 static void wake(const struct det_lifeline *l)
 {
-    const uint64_t one = 1;
-    ssize_t written;
-    do
-        written = write(l->wake, &one, sizeof one);
-    while (written < 0 && errno == EINTR);
+    (void)eventfd_write(l->wake, 1); /* it fails when 2^64 - 1 such wait, which wakes as well */
 }
 
 /* Under the mutex; false: the time is over. */
@@ -144,18 +142,20 @@ static bool wait_for_change(struct det_lifeline *l, uint64_t end_ns)
     return pthread_cond_timedwait(&l->changed, &l->mutex, &end) == 0;
 }
 
-/* Tells all the finding of this rank's program. */
+/* Tells all the finding of this rank's program, unless there is one; it is published then. */
 static void say(struct det_lifeline *l, det_status status, const char *message)
 {
-    if (!l->is_running || !det_lifeline_claim(l, status, message, true))
-        return;
     const uint64_t end_ns = det_clock_ns() + SAYING_NS;
+    if (!l->is_running)
+        return;
+    const bool is_first = det_lifeline_claim(l, status, message, true);
     wake(l);
     pthread_mutex_lock(&l->mutex);
-    while (l->is_own && wait_for_change(l, end_ns))
+    while ((is_first ? l->is_own : !atomic_load(&l->found)) && wait_for_change(l, end_ns))
         continue;
     pthread_mutex_unlock(&l->mutex);
-    det_lifeline_publish(l);
+    if (is_first)
+        det_lifeline_publish(l);
 }
 
 /* Under the mutex. */

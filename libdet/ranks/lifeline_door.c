@@ -19,7 +19,7 @@
 /* --- listening --- */
 
 /* IPv4 comes in by the IPv6 socket. -1: this machine has no IPv6. */
-static int listen_ipv6(int size, uint16_t *port)
+static int listen_ipv6(uint16_t *port)
 {
     const int no = 0;
     struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_ANY_INIT};
@@ -28,7 +28,7 @@ static int listen_ipv6(int size, uint16_t *port)
     if (fd < 0)
         return -1;
     if (setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no) != 0 ||
-        bind(fd, (const struct sockaddr *)&address, bytes) != 0 || listen(fd, size) != 0 ||
+        bind(fd, (const struct sockaddr *)&address, bytes) != 0 || listen(fd, SOMAXCONN) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &bytes) != 0) {
         close(fd);
         return -1;
@@ -38,14 +38,14 @@ static int listen_ipv6(int size, uint16_t *port)
 }
 
 /* -1: errno says why. */
-static int listen_ipv4(int size, uint16_t *port)
+static int listen_ipv4(uint16_t *port)
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
     socklen_t bytes = sizeof address;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    if (bind(fd, (const struct sockaddr *)&address, bytes) != 0 || listen(fd, size) != 0 ||
+    if (bind(fd, (const struct sockaddr *)&address, bytes) != 0 || listen(fd, SOMAXCONN) != 0 ||
         getsockname(fd, (struct sockaddr *)&address, &bytes) != 0) {
         const int error = errno;
         close(fd);
@@ -81,10 +81,10 @@ det_status det_door_open(struct det_env *env, struct det_door *door, int32_t siz
     for (size_t i = 0; i < room; i++)
         door->guests[i].link.fd = -1;
     door->room = room;
-    door->listener = listen_ipv6(size, &port);
+    door->listener = listen_ipv6(&port);
     const bool with_ipv6 = door->listener >= 0;
     if (!with_ipv6)
-        door->listener = listen_ipv4(size, &port);
+        door->listener = listen_ipv4(&port);
     if (door->listener < 0)
         return det_fail_errno(env, errno, "rank 0 can not listen for the other ranks");
     DET_TRY_RETURN(det_call_make(env, with_ipv6, call));

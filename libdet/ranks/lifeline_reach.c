@@ -177,6 +177,7 @@ det_status det_reach(struct det_env *env, const struct det_call *call, int32_t r
         DET_TRY(det_fail(env, DET_STATUS_IO, "rank 0 can not be reached: %s", tried));
     }
     (void)det_link_put(&welcomed->link, DET_LINK_ALIVE, 0, NULL, 0);
+    det_link_flush(&welcomed->link);
     *link = welcomed->link;
     welcomed->link.fd = -1;
 fail:

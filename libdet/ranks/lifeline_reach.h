@@ -8,7 +8,7 @@
 #include "ranks/lifeline_link.h"
 
 /* IO names what was tried, and what became of it; CORRUPT: it is no call. `same_host`: rank 0 may
- * be on this machine, whose own addresses are tried first then. The link has yet to be flushed. */
+ * be on this machine, whose own addresses are tried first then. */
 det_status det_reach(struct det_env *env, const struct det_call *call, int32_t rank, bool same_host,
                      double most_seconds, struct det_link *link);
 

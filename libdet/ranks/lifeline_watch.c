@@ -2,13 +2,15 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/eventfd.h>
 
 #include "support/clock.h"
 
 #define NS_PER_MS 1000000
-/* For others to take what was said, and to say so. */
-#define FINISH_NS 2000000000
+/* For others to take what was said, and to say so. Where somebody is lost, more of those that are
+ * waited for may be, and the process has to end soon. */
+#define FINISH_NS         2000000000
+#define FINISH_AT_ONCE_NS 1000000000
 /* A rank that ends because of another may come here before that one's end does. */
 #define LAST_LOOK_NS 100000000
 /* What rank 0 has for a checkpoint when all were asked to stop, and when something failed. */
@@ -17,7 +19,8 @@
 /* Of messages from one peer that has more and more to say. */
 #define MOST_FILLS 16
 
-int32_t det_lifeline_peer_rank(const struct det_lifeline *l, int32_t i)
+/* peers[i]'s */
+static int32_t rank_of(const struct det_lifeline *l, int32_t i)
 {
     return l->settings.rank == 0 ? i + 1 : 0;
 }
@@ -160,7 +163,7 @@ static void hear(struct det_lifeline *l, struct det_peer *peer, uint64_t now_ns)
 
 static void lose(struct det_lifeline *l, int32_t i, const char *why)
 {
-    const int32_t rank = det_lifeline_peer_rank(l, i);
+    const int32_t rank = rank_of(l, i);
     struct det_env text;
     det_env_default(&text);
     set_state(l, &l->peers[i], DET_PEER_GONE);
@@ -172,7 +175,7 @@ static void lose(struct det_lifeline *l, int32_t i, const char *why)
 
 static void lose_silent(struct det_lifeline *l, int32_t i)
 {
-    const int32_t rank = det_lifeline_peer_rank(l, i);
+    const int32_t rank = rank_of(l, i);
     struct det_env text;
     det_env_default(&text);
     set_state(l, &l->peers[i], DET_PEER_GONE);
@@ -214,15 +217,13 @@ static void judge(struct det_lifeline *l, int32_t i, uint64_t now_ns)
 
 static void wait_for_something(struct det_lifeline *l, uint64_t most_ns)
 {
-    uint64_t count;
+    eventfd_t count;
     det_polls_add_fd(&l->polls, l->wake);
     det_door_add_polls(&l->door, &l->polls, det_clock_ns());
     for (int32_t i = 0; i < l->peer_count; i++)
         det_polls_add(&l->polls, &l->peers[i].link);
     det_polls_wait(&l->polls, (int)(most_ns / NS_PER_MS) + 1);
-    /* Nothing there is no failure: it only wakes. */
-    if (read(l->wake, &count, sizeof count) < 0)
-        return;
+    (void)eventfd_read(l->wake, &count); /* nothing there is no failure: it only wakes */
 }
 
 static void take_guests(struct det_lifeline *l, uint64_t now_ns)
@@ -326,10 +327,22 @@ static void stay_for_first(struct det_lifeline *l)
         go_round(l, LAST_LOOK_NS);
 }
 
+/* Sends what waits and looks for the end of the other side; false: it is closed. */
+static bool finish_one(struct det_peer *peer)
+{
+    struct det_link *link = &peer->link;
+    det_link_flush(link);
+    link->in_bytes = 0; /* whatever it was, it comes too late */
+    (void)det_link_fill(link);
+    if (link->ended || peer->state == DET_PEER_GONE)
+        det_link_close(link);
+    return link->fd >= 0;
+}
+
 /* Waits until the others have taken what was said. */
 static void finish(struct det_lifeline *l, bool orderly)
 {
-    const uint64_t end_ns = det_clock_ns() + FINISH_NS;
+    const uint64_t end_ns = det_clock_ns() + (orderly ? FINISH_NS : FINISH_AT_ONCE_NS);
     bool any_open = true;
     for (int32_t i = 0; i < l->peer_count; i++) {
         if (orderly)
@@ -337,20 +350,26 @@ static void finish(struct det_lifeline *l, bool orderly)
         det_link_finish(&l->peers[i].link);
     }
     while (any_open && det_clock_ns() < end_ns) {
-        wait_for_something(l, LAST_LOOK_NS);
         any_open = false;
-        for (int32_t i = 0; i < l->peer_count; i++) {
-            struct det_link *link = &l->peers[i].link;
-            det_link_flush(link);
-            link->in_bytes = 0; /* whatever it was, it comes too late */
-            (void)det_link_fill(link);
-            if (link->ended)
-                det_link_close(link);
-            any_open = any_open || link->fd >= 0;
-        }
+        for (int32_t i = 0; i < l->peer_count; i++)
+            any_open = finish_one(&l->peers[i]) || any_open;
+        if (any_open)
+            wait_for_something(l, LAST_LOOK_NS);
     }
     for (int32_t i = 0; i < l->peer_count; i++)
         det_link_close(&l->peers[i].link);
+}
+
+/* To the next sign of life, or when the next that is silent is lost. */
+static uint64_t until_next(const struct det_lifeline *l)
+{
+    const uint64_t silence_ns = (uint64_t)(l->settings.silence_seconds * 1e9);
+    const uint64_t now_ns = det_clock_ns();
+    uint64_t next_ns = l->next_beat_ns;
+    for (int32_t i = 0; i < l->peer_count; i++)
+        if (l->peers[i].state == DET_PEER_THERE && l->peers[i].heard_ns + silence_ns < next_ns)
+            next_ns = l->peers[i].heard_ns + silence_ns;
+    return next_ns > now_ns ? next_ns - now_ns : 0;
 }
 
 void *det_lifeline_watch(void *argument)
@@ -359,10 +378,8 @@ void *det_lifeline_watch(void *argument)
     enum det_lifeline_closing how;
     bool is_claimed = false;
     l->awake_ns = det_clock_ns();
-    while ((how = closing(l, &is_claimed)) == DET_CLOSING_NOT) {
-        const uint64_t now_ns = det_clock_ns();
-        go_round(l, now_ns < l->next_beat_ns ? l->next_beat_ns - now_ns : 0);
-    }
+    while ((how = closing(l, &is_claimed)) == DET_CLOSING_NOT)
+        go_round(l, until_next(l));
     l->is_leaving = true;
     if (how == DET_CLOSING_AT_ONCE && !is_claimed)
         look_once_more(l);

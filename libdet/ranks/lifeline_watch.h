@@ -63,8 +63,6 @@ struct det_lifeline {
     atomic_bool found; /* published */
 };
 
-/* peers[i]'s */
-int32_t det_lifeline_peer_rank(const struct det_lifeline *lifeline, int32_t i);
 /* False: there was one before. `own`: the thread is to tell it. */
 bool det_lifeline_claim(struct det_lifeline *lifeline, det_status status, const char *message,
                         bool own);

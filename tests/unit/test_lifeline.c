@@ -1,6 +1,7 @@
 /* ranks/lifeline: all ranks in this process, each with its thread, over real connections. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -457,6 +458,23 @@ static void what_was_tried_is_named(void **state)
     end(&crew);
 }
 
+static void a_silence_is_a_time(void **state)
+{
+    (void)state;
+    static const double wrong[] = {0, -1, NAN, INFINITY};
+    struct crew crew;
+    begin(&crew, 2);
+    for (size_t i = 0; i < 4; i++) {
+        crew.silence_seconds = wrong[i];
+        const struct det_lifeline_settings settings = settings_of(&crew, 0);
+        assert_fails(
+            &crew.t.env, DET_STATUS_INVALID_ARGUMENT, "silence_seconds: ",
+            det_lifeline_listen(&crew.t.env, &settings, crew.call_bytes, &crew.lifelines[0]));
+        assert_null(crew.lifelines[0]);
+    }
+    end(&crew);
+}
+
 /* --- memory --- */
 
 static det_status live_a_little(struct det_env *env, void *argument)
@@ -499,6 +517,7 @@ int test_lifeline(void)
         cmocka_unit_test(what_no_rank_sends_is_a_loss),
         cmocka_unit_test(who_does_not_come_is_named),
         cmocka_unit_test(what_was_tried_is_named),
+        cmocka_unit_test(a_silence_is_a_time),
         cmocka_unit_test(memory_may_end),
     };
     return cmocka_run_group_tests_name("lifeline", tests, NULL, NULL);
