@@ -3,7 +3,8 @@
  * Sample i of the endless sequence is record order(e)[p] with e = i / images, p = i % images, where
  * order(e) is a permutation drawn from (seed, e), or 0, 1, 2, ... without shuffling. Its
  * augmentation draws from (seed, i). Which thread makes a sample, and how many there are, changes
- * nothing; first_sample continues an interrupted sequence exactly.
+ * nothing; first_sample continues an interrupted sequence exactly. Loaders with a stride hand out
+ * the batches of one sequence by turns.
  *
  * A ring of batches lies between the workers and the caller: workers fill the samples of the next
  * batches in order and sleep when the ring is full. Buffers are reused, so once the largest image
@@ -37,6 +38,9 @@ struct det_loader_settings {
     int held;    /* the last `held` batches handed out stay valid, 0 = 1 */
     uint64_t first_sample; /* where to begin */
     uint64_t end_sample;   /* where to end, the last batch may be smaller; 0 = never */
+    /* Behind each batch (stride - 1) * batch_size samples are other loaders' and left out; 0 and 1:
+     * none. end_sample is that of the whole sequence. */
+    int32_t stride;
 };
 
 struct det_batch {
