@@ -52,4 +52,4 @@ $(BUILD)/musl/%_$(1).ok: %.set.c $(BUILD)/musl/glibc.txt
 endef
 .PHONY: musl-check
 musl-check: ## compile the library, tools and examples against musl's headers (needs musl-tools)
-	$(Q)$(MAKE) $(patsubst $(BUILD)/tidy/%,$(BUILD)/musl/%,$(filter-out $(addprefix $(BUILD)/tidy/,libdet/devices/cuda/% tools/video/ffmpeg_% tools/detect/sdl_%),$(TIDY)))
+	$(Q)$(MAKE) $(patsubst $(BUILD)/tidy/%,$(BUILD)/musl/%,$(filter-out $(addprefix $(BUILD)/tidy/,libdet/devices/cuda/% libdet/ranks/mpi/% tools/video/ffmpeg_% tools/detect/sdl_%),$(TIDY)))

@@ -342,7 +342,7 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
     loader->settings = *settings;
     loader->ring = ring_of(settings);
     loader->order_epoch = UINT64_MAX;
-    loader->worker_count = settings->threads > 0 ? settings->threads : det_processors();
+    loader->worker_count = settings->threads > 0 ? settings->threads : det_default_threads();
     picture_size(settings, &loader->height, &loader->width);
     for (int c = 0; c < 3; c++) /* what normalisation makes the wanted one */
         loader->outside[c] = (settings->pad_value[c] + 1.0f) * 127.5f;
@@ -372,6 +372,15 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
 fail:
     det_loader_destroy(env, &loader);
     return status;
+}
+
+det_status det_loader_create_at(struct det_env *env, const struct det_loader *like,
+                                uint64_t first_sample, struct det_loader **loader)
+{
+    struct det_loader_settings settings = like->settings;
+    settings.augment = like->augment;
+    settings.first_sample = first_sample;
+    return det_loader_create(env, &settings, loader);
 }
 
 static void stop_workers(struct det_loader *loader)

@@ -33,7 +33,7 @@ struct det_loader_settings {
     bool pictures;    /* batches of pictures for a device that makes the floats itself */
     bool fast_decode; /* JPEGs reduced, to no less than the network's input (data/image.h) */
     bool shuffle;
-    int threads; /* 0 = processors of this process */
+    int threads; /* 0 = det_default_threads() */
     int ring;    /* batches in memory, the caller's included; more than `held`, 0 = held + 2 */
     int held;    /* the last `held` batches handed out stay valid, 0 = 1 */
     uint64_t first_sample; /* where to begin */
@@ -58,6 +58,9 @@ struct det_batch {
 /* Checks the settings and starts the workers. */
 det_status det_loader_create(struct det_env *env, const struct det_loader_settings *settings,
                              struct det_loader **loader);
+/* Another one with the same settings that begins at another sample. */
+det_status det_loader_create_at(struct det_env *env, const struct det_loader *like,
+                                uint64_t first_sample, struct det_loader **loader);
 /* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
 void det_loader_destroy(struct det_env *env, struct det_loader **loader);
 

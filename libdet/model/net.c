@@ -22,6 +22,11 @@ struct det_net {
     struct det_net_rounding rounding;
     det_net_watch_fn watch; /* NULL: nobody */
     void *watch_user;
+    det_net_passed_fn passed; /* NULL: nobody */
+    void *passed_user;
+    det_net_stop_fn stop; /* NULL: nobody is asked */
+    void *stop_user;
+    bool stopped;
     float *encodings, *logits, *encoding_gradients, *logit_gradients;
 };
 
@@ -325,6 +330,12 @@ void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ran
     ranges->updates++;
 }
 
+static bool is_stopped(struct det_net *net)
+{
+    net->stopped = net->stopped || (net->stop != NULL && net->stop(net->stop_user));
+    return net->stopped;
+}
+
 void det_net_forward(struct det_net *net, const float *params)
 {
     const struct det_graph *g = net->graph;
@@ -332,7 +343,8 @@ void det_net_forward(struct det_net *net, const float *params)
     if (trained)
         det_net_rounding_input(&net->rounding, net->values[0],
                                det_net_rows(g, 0, net->batch) * g->tensors[0].channels);
-    for (int32_t i = 0; i < g->op_count; i++) {
+    net->stopped = false;
+    for (int32_t i = 0; i < g->op_count && !is_stopped(net); i++) {
         forward_op(net, params, i);
         if (trained)
             det_net_rounding_made(&net->rounding, g, net->ops, &net->exec, i, net->batch,
@@ -459,8 +471,47 @@ void det_net_backward(struct det_net *net, const float *params, float *gradients
     copy_levels(net, net->gradients, g->box_outputs, 4, net->encoding_gradients, SCATTER);
     copy_levels(net, net->gradients, g->class_outputs, g->class_slots, net->logit_gradients,
                 SCATTER);
-    for (int32_t i = g->op_count - 1; i >= 0; i--)
+    for (int32_t i = g->op_count - 1; i >= 0 && !is_stopped(net); i--) {
         backward_op(net, params, gradients, i);
+        if (net->passed != NULL)
+            net->passed(net->passed_user, i);
+    }
+}
+
+void det_net_ask(struct det_net *net, det_net_stop_fn stop, void *user)
+{
+    net->stop = stop;
+    net->stop_user = user;
+}
+
+bool det_net_was_stopped(const struct det_net *net)
+{
+    return net->stopped;
+}
+
+void det_net_watch_backward(struct det_net *net, det_net_passed_fn passed, void *user)
+{
+    net->passed = passed;
+    net->passed_user = user;
+}
+
+/* Of the variance over so many values the unbiased one is this many times it. */
+static float unbiased(const struct det_net *net, const struct det_op *op)
+{
+    const double rows = (double)det_net_rows(net->graph, op->out, net->batch);
+    return (float)(rows / (rows > 1 ? rows - 1 : 1));
+}
+
+void det_net_batch_statistics(const struct det_net *net, float *statistics)
+{
+    for (int32_t i = 0; i < net->bns.count; i++) {
+        const struct det_net_bn *bn = &net->bns.bns[i];
+        const float factor = unbiased(net, &net->graph->ops[bn->op]);
+        memcpy(statistics, bn->mean, (size_t)bn->channels * sizeof *statistics);
+        statistics += bn->channels;
+        for (int32_t c = 0; c < bn->channels; c++)
+            *statistics++ = bn->variance[c] * factor;
+    }
 }
 
 void det_net_update_moving(const struct det_net *net, float *params)
@@ -471,14 +522,13 @@ void det_net_update_moving(const struct det_net *net, float *params)
     for (int32_t i = 0; i < net->bns.count; i++) {
         const struct det_net_bn *bn = &net->bns.bns[i];
         const struct det_op *op = &g->ops[bn->op];
-        const double rows = (double)det_net_rows(g, op->out, net->batch);
-        const float unbiased = (float)(rows / (rows > 1 ? rows - 1 : 1));
+        const float factor = unbiased(net, op);
         float *moving_mean = params + g->params[op->mean].offset;
         float *moving_variance = params + g->params[op->variance].offset;
         const float rate = 1.0f - op->decay;
         for (int32_t c = 0; c < bn->channels; c++) {
             moving_mean[c] -= (moving_mean[c] - bn->mean[c]) * rate;
-            moving_variance[c] -= (moving_variance[c] - bn->variance[c] * unbiased) * rate;
+            moving_variance[c] -= (moving_variance[c] - bn->variance[c] * factor) * rate;
         }
     }
 }

@@ -16,10 +16,10 @@ enum { OWN_SLOT = 0 };
 
 /* What a transport is given at once. */
 #define MOST_BYTES ((size_t)256 << 20)
-/* A wait looks all the time at first, then it sleeps between two looks: the processor may be what
- * another rank on this machine needs. */
 #define LOOKING_NS 200000
 #define NAP_NS     50000
+/* For the ranks to find each other beside the transport. */
+#define MEET_SECONDS 20
 
 /* Each rank's, gathered before anything else: its size and its beginning are those of every version
  * to come, so that different ones can tell each other so. */
@@ -46,6 +46,7 @@ struct det_communicator {
     int32_t *statuses;
     struct outcome *outcomes;
     bool broken; /* somebody is lost or has given up, this rank too */
+    bool agreed; /* on a failure, and nothing was done together since: all know it */
 };
 
 /* --- what it knows --- */
@@ -83,6 +84,14 @@ static det_status broke(det_communicator *c, det_status status)
     return status;
 }
 
+static det_status why_broken(struct det_env *env, const det_communicator *c)
+{
+    if (c->lifeline != NULL)
+        DET_TRY_RETURN(det_lifeline_check(env, c->lifeline));
+    return det_fail(env, DET_STATUS_CANCELLED, "rank %d has given up before",
+                    (int)c->transport->rank);
+}
+
 det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)
 {
     *done = false;
@@ -95,6 +104,14 @@ det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bo
     return there == DET_OK ? DET_OK : broke(c, there);
 }
 
+void det_ranks_pause(uint64_t begin_ns)
+{
+    if (det_clock_ns() - begin_ns < LOOKING_NS)
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
 det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
 {
     const uint64_t begin_ns = det_clock_ns();
@@ -103,10 +120,7 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
         DET_TRY_RETURN(det_ranks_test(env, c, slot, &done));
         if (done)
             return DET_OK;
-        if (det_clock_ns() - begin_ns < LOOKING_NS)
-            sched_yield();
-        else
-            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+        det_ranks_pause(begin_ns);
     }
 }
 
@@ -117,7 +131,8 @@ static det_status gather(struct det_env *env, det_communicator *c, const void *m
 {
     const struct det_transport_functions *does = c->transport->does;
     if (c->broken)
-        return det_lifeline_check(env, c->lifeline);
+        return why_broken(env, c);
+    c->agreed = false;
     DET_TRY_RETURN(
         does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes));
     return det_ranks_wait(env, c, OWN_SLOT);
@@ -137,6 +152,8 @@ det_status det_ranks_broadcast(struct det_env *env, det_communicator *c, void *d
     uint8_t *at = data;
     if (!det_ranks_are_many(c))
         return DET_OK;
+    if (c->broken)
+        return why_broken(env, c);
     while (bytes > 0) {
         const size_t now = bytes < MOST_BYTES ? bytes : MOST_BYTES;
         DET_TRY_RETURN(c->transport->does->start_broadcast(env, c->transport, OWN_SLOT,
@@ -257,7 +274,7 @@ det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status 
     const int32_t size = det_ranks_size(c);
     struct outcome own = {.status = (int32_t)mine};
     bool failed = false;
-    if (size == 1)
+    if (size == 1 || (mine != DET_OK && c->agreed))
         return mine;
     if (mine != DET_OK)
         memcpy(own.message, env->error, sizeof own.message);
@@ -268,12 +285,59 @@ det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status 
     if (!failed)
         return DET_OK;
     DET_TRY_RETURN(gather(env, c, &own, c->outcomes, sizeof own));
+    c->agreed = true;
     return tell(env, c, c->outcomes, first_failure(c->outcomes, size));
+}
+
+det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status mine)
+{
+    struct outcome told = {.status = (int32_t)mine};
+    if (!det_ranks_are_many(c))
+        return mine;
+    if (mine != DET_OK)
+        memcpy(told.message, env->error, sizeof told.message);
+    DET_TRY_RETURN(det_ranks_broadcast(env, c, &told, sizeof told));
+    if (told.status == DET_OK)
+        return DET_OK;
+    c->agreed = true;
+    return det_fail(env, (det_status)told.status, "%s", told.message);
+}
+
+det_status det_ranks_smallest(struct det_env *env, det_communicator *c, int64_t mine,
+                              int64_t *smallest)
+{
+    const int32_t size = det_ranks_size(c);
+    int64_t *all = NULL;
+    *smallest = mine;
+    DET_TRY_RETURN(det_alloc(env, &all, (size_t)size, sizeof *all, "values of the ranks"));
+    const det_status status = det_ranks_gather(env, c, &mine, all, sizeof mine);
+    for (int32_t r = 0; status == DET_OK && r < size; r++)
+        if (all[r] < *smallest)
+            *smallest = all[r];
+    det_free(env, &all);
+    return status;
+}
+
+det_status det_ranks_check(struct det_env *env, det_communicator *c)
+{
+    if (!det_ranks_are_many(c))
+        return DET_OK;
+    const det_status status = det_lifeline_check(env, c->lifeline);
+    return status == DET_OK ? DET_OK : broke(c, status);
+}
+
+int32_t det_ranks_here(const det_communicator *c)
+{
+    int32_t here = 0;
+    for (int32_t r = 0; r < det_ranks_size(c); r++)
+        if (strcmp(det_ranks_host(c, r), det_ranks_host(c, det_ranks_rank(c))) == 0)
+            here++;
+    return here;
 }
 
 det_status det_ranks_give_up(struct det_env *env, det_communicator *c, det_status status)
 {
-    if (status == DET_OK || !det_ranks_are_many(c))
+    if (status == DET_OK || !det_ranks_are_many(c) || c->agreed)
         return status;
     if (!c->broken)
         det_lifeline_give_up(c->lifeline, status, env->error);
@@ -338,6 +402,17 @@ fail:
     return status;
 }
 
+/* A rank that can not join ends by itself: rank 0 misses it and tells the others. */
+static det_status join_lifeline(struct det_env *env, det_communicator *c,
+                                const struct det_lifeline_settings *settings,
+                                const uint8_t call[DET_LIFELINE_CALL_BYTES])
+{
+    if (settings->rank > 0)
+        DET_TRY_RETURN(det_lifeline_join(env, settings, call, &c->lifeline));
+    DET_TRY_RETURN(det_lifeline_gather(env, c->lifeline));
+    return det_ranks_agree(env, c, DET_OK);
+}
+
 static det_status tie_lifeline(struct det_env *env, det_communicator *c,
                                const det_communicator_settings *s)
 {
@@ -346,25 +421,17 @@ static det_status tie_lifeline(struct det_env *env, det_communicator *c,
         .size = c->transport->size,
         .hosts = (const char(*)[DET_HOST_BYTES])c->hosts,
         .silence_seconds = s->silence_seconds,
+        .meet_seconds = MEET_SECONDS,
         .lost = s->lost,
         .lost_user = s->lost_user,
     };
     uint8_t call[DET_LIFELINE_CALL_BYTES] = {0};
-    struct det_lifeline *lifeline = NULL;
     det_status status = DET_OK;
     if (settings.rank == 0)
-        status = det_lifeline_listen(env, &settings, call, &lifeline);
-    DET_TRY(det_ranks_agree(env, c, status));
-    DET_TRY(det_ranks_broadcast(env, c, call, sizeof call));
-    if (settings.rank > 0)
-        status = det_lifeline_join(env, &settings, call, &lifeline);
-    DET_TRY(det_ranks_agree(env, c, status));
-    DET_TRY(det_ranks_agree(env, c, det_lifeline_gather(env, lifeline)));
-    c->lifeline = lifeline;
-    return DET_OK;
-fail:
-    det_lifeline_close(env, &lifeline, true);
-    return status;
+        status = det_lifeline_listen(env, &settings, call, &c->lifeline);
+    DET_TRY_RETURN(det_ranks_agree(env, c, status));
+    DET_TRY_RETURN(det_ranks_broadcast(env, c, call, sizeof call));
+    return join_lifeline(env, c, &settings, call);
 }
 
 det_status det_communicator_create(struct det_env *env, struct det_transport *transport,
@@ -423,6 +490,15 @@ int32_t det_communicator_size(const det_communicator *communicator)
 const char *det_communicator_host(const det_communicator *communicator, int32_t rank)
 {
     return det_ranks_host(communicator, rank);
+}
+
+det_status det_communicator_agree(det_communicator *communicator, det_status status,
+                                  const char *message)
+{
+    DET_NEED(NULL, communicator);
+    if (status != DET_OK)
+        det_fail(communicator->env, status, "%s", message != NULL ? message : "");
+    return det_ranks_agree(communicator->env, communicator, status);
 }
 
 void det_communicator_give_up(det_communicator *communicator, det_status status,

@@ -23,7 +23,7 @@ ENDS_WITH(det_communicator_settings, lost_user);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_quantisation_settings, progress_user);
 ENDS_WITH(det_sample_source, release);
-ENDS_WITH(det_trainer_settings, bf16_gradients);
+ENDS_WITH(det_trainer_settings, wants_stop_user);
 ENDS_WITH(det_tracker_settings, frame_rate);
 ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);

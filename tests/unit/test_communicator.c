@@ -22,8 +22,7 @@ static void gather_bytes(struct seen *s, struct det_env *env, det_communicator *
     uint8_t mine[37 * RANKS];
     struct det_gathered all;
     memset(mine, rank + 1, sizeof mine);
-    s->right[rank] =
-        det_ranks_gather_bytes(env, c, mine, 37u * (size_t)rank, &all) == DET_OK;
+    s->right[rank] = det_ranks_gather_bytes(env, c, mine, 37u * (size_t)rank, &all) == DET_OK;
     for (size_t r = 0; s->right[rank] && r < RANKS; r++) {
         s->lengths[rank][r] = all.begins[r + 1] - all.begins[r];
         for (size_t i = all.begins[r]; i < all.begins[r + 1]; i++)
