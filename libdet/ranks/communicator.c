@@ -33,12 +33,21 @@ struct card {
 };
 static const char card_magic[16] = "libdet ranks 1";
 
+/* How a part of the work went on a rank. */
+struct outcome {
+    int32_t status;
+    char message[DET_ERROR_BYTES];
+};
+
 struct det_communicator {
     struct det_env *env; /* of the context that made it */
     struct det_transport *transport;
     struct det_lifeline *lifeline;
     char (*hosts)[DET_HOST_BYTES]; /* [size] */
-    bool broken;                   /* somebody is lost or has given up, this rank too */
+    /* [size], both, of det_ranks_agree(): a rank that has no memory left has to say so */
+    int32_t *statuses;
+    struct outcome *outcomes;
+    bool broken; /* somebody is lost or has given up, this rank too */
     bool agreed; /* on a failure, and nothing was done together since: all know it */
 };
 
@@ -239,11 +248,6 @@ fail:
 
 /* --- agreeing --- */
 
-struct outcome {
-    int32_t status;
-    char message[DET_ERROR_BYTES];
-};
-
 /* The lowest rank that failed; -1: none did. */
 static int32_t first_failure(const struct outcome *all, int32_t size)
 {
@@ -274,29 +278,21 @@ static det_status tell(struct det_env *env, const det_communicator *c, const str
 det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status mine)
 {
     const int32_t size = det_ranks_size(c);
-    int32_t outcomes_failed = -1, *statuses = NULL;
-    struct outcome *all = NULL, own = {.status = (int32_t)mine};
-    det_status status = mine;
+    struct outcome own = {.status = (int32_t)mine};
+    bool failed = false;
     if (size == 1 || (mine != DET_OK && c->agreed))
         return mine;
     if (mine != DET_OK)
         memcpy(own.message, env->error, sizeof own.message);
     /* A number each first: that all went well is what is said most of the time. */
-    DET_TRY(det_alloc(env, &statuses, (size_t)size, sizeof *statuses, "outcomes of the ranks"));
-    DET_TRY(gather(env, c, &own.status, statuses, sizeof *statuses));
-    for (int32_t r = 0; r < size && outcomes_failed < 0; r++)
-        if (statuses[r] != DET_OK)
-            outcomes_failed = r;
-    if (outcomes_failed >= 0) {
-        DET_TRY(det_alloc(env, &all, (size_t)size, sizeof *all, "outcomes of the ranks"));
-        DET_TRY(gather(env, c, &own, all, sizeof own));
-        status = tell(env, c, all, first_failure(all, size));
-        c->agreed = true;
-    }
-fail:
-    det_free(env, &statuses);
-    det_free(env, &all);
-    return status;
+    DET_TRY_RETURN(gather(env, c, &own.status, c->statuses, sizeof *c->statuses));
+    for (int32_t r = 0; r < size; r++)
+        failed = failed || c->statuses[r] != DET_OK;
+    if (!failed)
+        return DET_OK;
+    DET_TRY_RETURN(gather(env, c, &own, c->outcomes, sizeof own));
+    c->agreed = true;
+    return tell(env, c, c->outcomes, first_failure(c->outcomes, size));
 }
 
 det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status mine)
@@ -402,6 +398,8 @@ static det_status greet(struct det_env *env, det_communicator *c)
     det_status status = DET_OK;
     const size_t size = (size_t)c->transport->size;
     DET_TRY(det_alloc(env, &c->hosts, size, sizeof *c->hosts, "names of hosts"));
+    DET_TRY(det_alloc(env, &c->statuses, size, sizeof *c->statuses, "outcomes of the ranks"));
+    DET_TRY(det_alloc(env, &c->outcomes, size, sizeof *c->outcomes, "outcomes of the ranks"));
     DET_TRY(det_alloc(env, &cards, size, sizeof *cards, "cards of the ranks"));
     DET_TRY(exchange_cards(env, c, cards));
     DET_TRY(compare_builds(env, c, cards));
@@ -480,6 +478,8 @@ void det_communicator_close(det_communicator **out)
     det_lifeline_close(c->env, &c->lifeline, orderly);
     c->transport->does->close(&forked, &c->transport, orderly);
     det_free(c->env, &c->hosts);
+    det_free(c->env, &c->statuses);
+    det_free(c->env, &c->outcomes);
     det_free(c->env, out);
 }
 
