@@ -18,7 +18,7 @@ MPI_LIBS    := $(filter-out -I% -D%,$(MPI_FLAGS))
 MPI_NAME    := $(if $(MPI_SHOWN),$(shell printf '\043include "libdet/ranks/mpi/mpi_name.h"\nname: DET_MPI_NAME\n' | $(CC) -E -P $(MPI_CFLAGS) -I. -x c - 2>/dev/null | sed -n 's/" *"//g; s/^name: "\(.*\)"$$/\1/p'))
 endif
 FOUND_MPI   := $(if $(MPI_NAME),1,0)
-FOUND_MPICC := $(if $(MPI_NAME),$(MPICC))
+FOUND_MPICC := $(if $(MPI_NAME),$(or $(shell command -v $(MPICC) 2>/dev/null),$(MPICC)))
 MPI_MISSING := $(strip $(if $(filter 0,$(MPI)),MPI=0,$(if $(CROSS),not for another machine,$(if $(filter-out $(MPI_CONFIGS),$(CONFIG)),not in CONFIG=$(CONFIG),$(if $(MPI_SHOWN),$(MPICC) has no mpi.h,$(MPICC) was not found)))))
 MPI_TEXT    := $(if $(MPI_NAME),With MPI ($(MPI_NAME)).,Without MPI: $(MPI_MISSING).)
 
@@ -28,7 +28,8 @@ MPI_LEFT_OUT := $(if $(MPI_NAME),,$(MPI_SRC))
 MPI_LIBRARY := $(if $(MPI_NAME),$(BUILD)/lib/libdet/det-mpi.so)
 ifneq ($(MPI_LIBRARY),)
 $(OBJ)/libdet/ranks/mpi/%.o $(BUILD)/tidy/libdet/ranks/mpi/%.ok: CPPFLAGS_ALL += $(MPI_CFLAGS)
-$(eval $(call text_file,$(BUILD)/mpi.stamp,MPI_SHOWN))
+MPI_STAMP_TEXT := $(MPI_NAME): $(MPI_SHOWN)
+$(eval $(call text_file,$(BUILD)/mpi.stamp,MPI_STAMP_TEXT))
 $(MPI_OBJ): $(BUILD)/mpi.stamp
 $(MPI_LIBRARY): $(MPI_OBJ)
 $(MPI_LIBRARY): TOOL_LIBS = $(MPI_LIBS)

@@ -11,14 +11,14 @@ static bool is_open_mpi(void)
     return mpi != NULL && strncmp(mpi, "Open MPI", 8) == 0;
 }
 
-/* Where there are several MPIs, Debian tells their programs apart by an ending; NULL: there is
+/* Where there are several MPIs, Debian tells their programs apart by an ending. NULL: there is
  * none. */
 static const char *launcher(void)
 {
-    static const char *const all[] = {"mpirun.openmpi", "mpirun.mpich", "mpirun"};
-    for (size_t i = is_open_mpi() ? 0 : 1; i < sizeof all / sizeof *all; i++)
-        if (!(is_open_mpi() && i == 1) && shell("command -v %s >/dev/null 2>&1", all[i]) == 0)
-            return all[i];
+    const char *const names[] = {is_open_mpi() ? "mpirun.openmpi" : "mpirun.mpich", "mpirun"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (shell("command -v %s >/dev/null 2>&1", names[i]) == 0)
+            return names[i];
     return NULL;
 }
 
