@@ -68,6 +68,7 @@ static det_status recalibrate(struct det_trainer *trainer)
         .idle = learner->step,
         .progress = det_trainer_progress,
         .progress_user = trainer,
+        .communicator = trainer->communicator,
     };
     DET_TRY(det_recalibrate(trainer->context, &question, trainer->recalibrated,
                             &trainer->recalibrated_count));

@@ -44,8 +44,9 @@ static void nap(void)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
-static void keep_lost(void *user, const char *message, int first_hand)
+static void keep_lost(void *user, det_status status, const char *message, int first_hand)
 {
+    (void)status;
     const struct told *to = user;
     (void)message;
     to->board->ranks[to->rank].first_hand = first_hand;
