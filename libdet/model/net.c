@@ -285,6 +285,14 @@ void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ran
     ranges->updates++;
 }
 
+void det_net_seen_ranges(const struct det_net *net, float *values)
+{
+    const struct det_net_rounding *r = &net->rounding;
+    const size_t count = (size_t)r->ranges->count;
+    memcpy(values, r->low, count * sizeof *values);
+    memcpy(values + count, r->high, count * sizeof *values);
+}
+
 void det_net_forward(struct det_net *net, const float *params)
 {
     const struct det_graph *g = net->graph;

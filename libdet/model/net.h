@@ -52,6 +52,8 @@ void det_net_round(struct det_net *net, const struct det_act_ranges *ranges);
 /* Takes the last forward's batch into the ranges, which are those of det_net_round(); nothing
  * without them. */
 void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ranges);
+/* The ranges with that batch in them as a vector of act_ranges.h. */
+void det_net_seen_ranges(const struct det_net *net, float *values);
 
 /* Results of forward: box encodings [N, A, 4] and class logits [N, A, K + 1]; levels in rising
  * order. */

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "model/spec_anchors.h"
-#include "ranks/communicator.h"
 #include "support/mem.h"
 
 /* What only the CPU does so far. */
@@ -18,11 +17,6 @@ static det_status check_backend(struct det_env *env, const struct det_learner_se
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "moving averages: got a decay of %g, expected 0 to 1",
                         (double)s->average_decay);
-    if (s->quantise && det_ranks_are_many(s->communicator))
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "graph_rewriter: training in 8 bits is not supported with several ranks, "
-                        "whose batches learn their ranges one after the other: train with one "
-                        "process and --accumulate");
     if (backend == det_backend_cpu())
         return DET_OK;
     if (s->loss.hard_examples.enabled)

@@ -20,7 +20,7 @@ struct job {
     bool frozen;                          /* every third variable */
     int32_t parts; /* of which each batch is made, as if of so many ranks; 0: one */
     /* what came out on each rank; of one process [0] */
-    float *params[MOST_RANKS];
+    float *params[MOST_RANKS]; /* and behind them the ranges */
     size_t floats;
     struct det_step_result results[MOST_RANKS][UPDATES];
     det_status status[MOST_RANKS];
@@ -85,6 +85,22 @@ fail:
     return status;
 }
 
+/* malloc */
+static float *take_learnt(const struct det_learner *l, size_t *floats)
+{
+    const size_t params = l->graph.param_floats, ranges = (size_t)l->ranges.count;
+    float *all = malloc((params + 2 * ranges) * sizeof *all);
+    *floats = params + 2 * ranges;
+    if (all == NULL)
+        return NULL;
+    memcpy(all, l->params, params * sizeof *all);
+    if (ranges > 0) {
+        memcpy(all + params, l->ranges.low, ranges * sizeof *all);
+        memcpy(all + params + ranges, l->ranges.high, ranges * sizeof *all);
+    }
+    return all;
+}
+
 static det_status run_alone(struct job *job, struct det_env *env, det_communicator *c,
                             int32_t batches)
 {
@@ -104,10 +120,7 @@ static det_status run_alone(struct job *job, struct det_env *env, det_communicat
     DET_TRY(det_learner_push(env, l));
     job->status[rank] = learn(job, env, l, rank, det_ranks_size(c));
     memcpy(job->message[rank], env->error, sizeof job->message[rank]);
-    job->floats = l->graph.param_floats;
-    job->params[rank] = malloc(job->floats * sizeof(float));
-    if (job->params[rank] != NULL)
-        memcpy(job->params[rank], l->params, job->floats * sizeof(float));
+    job->params[rank] = take_learnt(l, &job->floats);
 fail:
     det_learner_destroy(env, &l);
     if (device != NULL)
@@ -205,6 +218,21 @@ static void frozen_variables_and_norms_stay_so(void **state)
     compare(&job, 2);
 }
 
+/* From the second update on with 8 bits in it. */
+static void ranks_train_in_8_bits(void **state)
+{
+    (void)state;
+    struct job job;
+    small_job(&job);
+    job.settings.quantise = true;
+    job.settings.quantise_delay = 1;
+    compare(&job, 3);
+    small_job(&job);
+    job.settings.quantise = true;
+    job.batches = 2;
+    compare(&job, 2);
+}
+
 static void what_is_not_finite_on_one_rank_ends_all(void **state)
 {
     (void)state;
@@ -298,6 +326,7 @@ int test_cpu_ranks(void)
         cmocka_unit_test(ranks_learn_what_one_process_accumulates),
         cmocka_unit_test(ranks_accumulate_too),
         cmocka_unit_test(frozen_variables_and_norms_stay_so),
+        cmocka_unit_test(ranks_train_in_8_bits),
         cmocka_unit_test(what_is_not_finite_on_one_rank_ends_all),
         cmocka_unit_test(bf16_gradients_are_alike_everywhere),
         cmocka_unit_test(synchronised_ranks_are_one_batch),

@@ -45,8 +45,9 @@ struct det_cpu_ranks {
     int32_t param_count;
     struct bucket *buckets;
     int32_t bucket_count;
-    float *rates, *moving; /* of model/moving.h; NULL: the batch norms are frozen */
-    float *statistics;     /* with synchronised batch norms: the batch's, as a vector like those */
+    int32_t ranges_vector, moving_vector; /* of the reduction, behind the buckets */
+    float *rates, *moving;                /* of model/moving.h; NULL: the batch norms are frozen */
+    float *statistics; /* with synchronised batch norms: the batch's, as a vector like those */
     struct det_net_sync sync;
     struct figures *figures; /* [size] */
     double *seconds;         /* [size], of the update so far */
@@ -57,7 +58,7 @@ struct det_cpu_ranks {
     struct det_env *env;
     struct det_net *net;
     int32_t started; /* buckets */
-    bool moving_started;
+    bool forward_told;
     uint64_t begin_ns;
     det_status status; /* the first failure of a transfer */
 };
@@ -137,6 +138,10 @@ static det_status create_reduction(struct det_env *env, struct det_cpu_ranks *r)
     for (; count < r->bucket_count; count++)
         vectors[count] =
             (struct det_vector){floats_of(r, r->buckets[count].first, r->buckets[count].end), NULL};
+    r->ranges_vector = count;
+    if (r->learner->settings.quantise)
+        vectors[count++] = (struct det_vector){det_act_ranges_values(&r->learner->ranges), NULL};
+    r->moving_vector = count;
     if (r->moving != NULL && r->statistics == NULL)
         vectors[count++] = (struct det_vector){det_moving_count(&r->learner->graph), r->rates};
     return det_reduction_create(env, r->communicator, vectors, count,
@@ -242,7 +247,7 @@ void det_cpu_ranks_begin(struct det_env *env, struct det_cpu_ranks *r, struct de
     r->env = env;
     r->net = net;
     r->started = 0;
-    r->moving_started = false;
+    r->forward_told = false;
     r->status = DET_OK;
     r->begin_ns = det_clock_ns();
     det_net_synchronise(net, learns_moving(r) && r->statistics != NULL ? &r->sync : NULL);
@@ -265,23 +270,35 @@ static void add_statistics(struct det_cpu_ranks *r)
         r->moving[i] -= (r->moving[i] - r->statistics[i]) * r->rates[i];
 }
 
-static void start_moving(struct det_cpu_ranks *r)
+/* In 8 bits: the ranges with this rank's batch in them, of which the mean is taken. */
+static void start_ranges(struct det_cpu_ranks *r)
 {
-    if (r->moving_started || !learns_moving(r))
+    det_net_seen_ranges(r->net, det_reduction_values(r->reduction, r->ranges_vector));
+    note(r, det_reduction_start(r->env, r->reduction, r->ranges_vector, NULL));
+}
+
+/* What the forward leaves beside its outputs. */
+static void tell_forward(struct det_cpu_ranks *r)
+{
+    if (r->forward_told)
         return;
-    r->moving_started = true;
+    r->forward_told = true;
+    if (det_learner_rounds(r->learner))
+        start_ranges(r);
+    if (!learns_moving(r))
+        return;
     if (r->statistics != NULL) {
         add_statistics(r);
         return;
     }
-    det_net_batch_statistics(r->net, det_reduction_values(r->reduction, r->bucket_count));
+    det_net_batch_statistics(r->net, det_reduction_values(r->reduction, r->moving_vector));
     det_moving_take(&r->learner->graph, r->learner->params, r->moving);
-    note(r, det_reduction_start(r->env, r->reduction, r->bucket_count, r->moving));
+    note(r, det_reduction_start(r->env, r->reduction, r->moving_vector, r->moving));
 }
 
 void det_cpu_ranks_forward_done(struct det_cpu_ranks *r)
 {
-    start_moving(r);
+    tell_forward(r);
 }
 
 det_status det_cpu_ranks_normalizer(struct det_cpu_ranks *r, const struct det_targets *targets,
@@ -427,7 +444,7 @@ det_status det_cpu_ranks_join(struct det_cpu_ranks *r, det_status mine,
     const bool last = l->batches_done + 1 == l->settings.accumulate;
     if (mine != DET_OK && l->settings.sync_batch_norm && r->started == 0)
         return mine; /* the same on all ranks */
-    start_moving(r);
+    tell_forward(r);
     while (r->started < r->bucket_count)
         start_next_bucket(r);
     DET_TRY_RETURN(r->status);
@@ -444,10 +461,12 @@ det_status det_cpu_ranks_join(struct det_cpu_ranks *r, det_status mine,
         return DET_OK;
     take_gradients(r);
     *result = r->so_far;
-    if (learns_moving(r))
+    if (det_learner_rounds(l))
+        det_act_ranges_put(&l->ranges, det_reduction_values(r->reduction, r->ranges_vector));
+    else if (learns_moving(r))
         det_moving_put(&l->graph,
                        r->statistics != NULL ? r->moving
-                                             : det_reduction_values(r->reduction, r->bucket_count),
+                                             : det_reduction_values(r->reduction, r->moving_vector),
                        l->params);
     return DET_OK;
 }

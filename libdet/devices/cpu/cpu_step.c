@@ -32,7 +32,8 @@ struct det_step {
     const struct det_ground_truth *truths;
     float learning_rate;
     /* With accumulation: of the batches so far. */
-    float *sums; /* [param_floats] */
+    float *sums;                     /* [param_floats] */
+    float *range_sums, *ranges_seen; /* vectors of act_ranges.h, with quantise */
     struct det_step_result so_far;
     /* With several ranks: made with the first batch, when it is known what is frozen. */
     struct det_cpu_ranks *ranks;
@@ -51,6 +52,19 @@ static det_status count_bytes(struct det_env *env, const struct det_device *devi
     return l->settings.quantise
                ? det_fold_widen_bytes(env, &l->spec, device->ops, threads, batch, bytes)
                : DET_OK;
+}
+
+/* Of an update of several batches. */
+static det_status make_sums(struct det_env *env, struct det_step *step)
+{
+    const struct det_learner *l = step->learner;
+    const size_t ranges = det_act_ranges_values(&l->ranges);
+    DET_TRY_RETURN(
+        det_alloc(env, &step->sums, l->graph.param_floats, sizeof(float), "accumulated gradients"));
+    if (!l->settings.quantise)
+        return DET_OK;
+    DET_TRY_RETURN(det_alloc(env, &step->range_sums, ranges, sizeof(float), "accumulated ranges"));
+    return det_alloc(env, &step->ranges_seen, ranges, sizeof(float), "accumulated ranges");
 }
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
@@ -74,8 +88,7 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
     DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
                               &step->losses));
     if (settings->accumulate > 1 && !det_ranks_are_many(settings->communicator))
-        DET_TRY(det_alloc(env, &step->sums, l->graph.param_floats, sizeof(float),
-                          "accumulated gradients"));
+        DET_TRY(make_sums(env, step));
     *out = step;
     return DET_OK;
 fail:
@@ -94,6 +107,8 @@ void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
     det_losses_destroy(env, &step->losses);
     det_cpu_ranks_destroy(env, &step->ranks);
     det_free(env, &step->sums);
+    det_free(env, &step->range_sums);
+    det_free(env, &step->ranges_seen);
     det_free(env, out);
 }
 
@@ -187,11 +202,34 @@ static det_status check_stopped(struct det_env *env, const struct det_step *step
                : DET_OK;
 }
 
+/* With several batches an update each begins with the ranges before it, as ranks do; their mean is
+ * what the update leaves. */
+static void accumulate_ranges(const struct det_step *step)
+{
+    struct det_learner *l = step->learner;
+    const size_t count = det_act_ranges_values(&l->ranges);
+    const bool first = l->batches_done == 0, last = l->batches_done + 1 == l->settings.accumulate;
+    if (!step->rounds)
+        return;
+    det_net_seen_ranges(step->net, step->ranges_seen);
+    if (first)
+        memcpy(step->range_sums, step->ranges_seen, count * sizeof(float));
+    else
+        det_add(NULL, step->range_sums, step->ranges_seen, count);
+    if (!last)
+        return;
+    det_scale(NULL, step->range_sums, count, (float)(1.0 / l->settings.accumulate));
+    det_act_ranges_put(&l->ranges, step->range_sums);
+}
+
 /* What a batch leaves behind beside its gradients. */
 static void update_moving(const struct det_step *step)
 {
     det_net_update_moving(step->net, step->learner->params);
-    det_net_update_ranges(step->net, &step->learner->ranges);
+    if (step->range_sums != NULL)
+        accumulate_ranges(step);
+    else
+        det_net_update_ranges(step->net, &step->learner->ranges);
 }
 
 static det_status check_loss(struct det_env *env, const struct det_net *net,
