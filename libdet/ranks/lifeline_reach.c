@@ -17,7 +17,7 @@
 struct attempt {
     struct det_link link;
     bool begun;
-    int error; /* why it ended the last time; 0: no answer; EPROTO: somebody else's */
+    int error; /* why it ended the last time; 0: it has not; EPROTO: somebody else is there */
     uint64_t again_ns;
 };
 
@@ -50,7 +50,6 @@ static void begin_attempt(struct search *s, size_t index)
     }
     det_link_open(&a->link, fd);
     a->link.connecting = true;
-    a->error = 0;
     (void)det_link_put(&a->link, DET_LINK_HELLO, s->rank, s->call->hello, sizeof s->call->hello);
     /* EINTR: it goes on all the same. */
     if (connect(fd, (const struct sockaddr *)&address, bytes) != 0 && errno != EINPROGRESS &&

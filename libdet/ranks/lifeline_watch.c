@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 
 #include "support/clock.h"
 
@@ -16,6 +17,9 @@
 /* What rank 0 has for a checkpoint when all were asked to stop, and when something failed. */
 #define SAVING_SECONDS  60.0
 #define FAILING_SECONDS 5.0
+/* The signs of life of many come one by one: to look at some at a time costs a tenth. */
+#define MANY_PEERS 100
+#define NAP_NS     10000000
 /* Of messages from one peer that has more and more to say. */
 #define MOST_FILLS 16
 
@@ -310,6 +314,7 @@ static void look_once_more(struct det_lifeline *l)
 {
     const uint64_t end_ns = det_clock_ns() + LAST_LOOK_NS;
     bool is_claimed = false;
+    (void)closing(l, &is_claimed);
     while (!is_claimed && det_clock_ns() < end_ns) {
         go_round(l, LAST_LOOK_NS / 10);
         (void)closing(l, &is_claimed);
@@ -325,6 +330,14 @@ static void stay_for_first(struct det_lifeline *l)
     const uint64_t end_ns = det_clock_ns() + (uint64_t)(most_seconds * 1e9);
     while (l->settings.rank > 0 && l->peers[0].state == DET_PEER_THERE && det_clock_ns() < end_ns)
         go_round(l, LAST_LOOK_NS);
+}
+
+/* Ranks that are still on their way are to learn why it ends, not that nobody is there. */
+static void tell_the_late(struct det_lifeline *l)
+{
+    const uint64_t end_ns = det_clock_ns() + FINISH_AT_ONCE_NS;
+    while (l->has_told && l->door.listener >= 0 && det_clock_ns() < end_ns)
+        go_round(l, LAST_LOOK_NS / 10);
 }
 
 /* Sends what waits and looks for the end of the other side; false: it is closed. */
@@ -378,14 +391,19 @@ void *det_lifeline_watch(void *argument)
     enum det_lifeline_closing how;
     bool is_claimed = false;
     l->awake_ns = det_clock_ns();
-    while ((how = closing(l, &is_claimed)) == DET_CLOSING_NOT)
+    while ((how = closing(l, &is_claimed)) == DET_CLOSING_NOT) {
         go_round(l, until_next(l));
+        if (l->peer_count > MANY_PEERS && l->door.listener < 0)
+            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    }
     l->is_leaving = true;
-    if (how == DET_CLOSING_AT_ONCE && !is_claimed)
+    if (how == DET_CLOSING_AT_ONCE) {
         look_once_more(l);
-    (void)closing(l, &is_claimed);
-    if (how == DET_CLOSING_AT_ONCE && is_claimed)
-        stay_for_first(l);
+        tell_the_late(l);
+        (void)closing(l, &is_claimed);
+        if (is_claimed)
+            stay_for_first(l);
+    }
     det_door_close(&l->door);
     finish(l, how == DET_CLOSING_ORDERLY);
     return NULL;

@@ -175,9 +175,9 @@ static void who_is_silent_is_named_by_all(void **state)
 {
     (void)state;
     for (int32_t stopped = 0; stopped < 3; stopped += 2) {
-        struct board *board = start(3, 2);
+        struct board *board = start(3, 3);
         char message[80];
-        snprintf(message, sizeof message, "nothing was heard of rank %d on node-%d for 2 seconds",
+        snprintf(message, sizeof message, "nothing was heard of rank %d on node-%d for 3 seconds",
                  (int)stopped, (int)stopped);
         kill(board->processes[stopped], SIGSTOP);
         for (int32_t r = 0; r < 3; r++)
@@ -254,7 +254,7 @@ static void wait_without_descriptors(struct board *board)
         .size = 2,
         .hosts = (const char(*)[DET_HOST_BYTES])hosts,
         .silence_seconds = 30,
-        .meet_seconds = 2,
+        .meet_seconds = 3,
     };
     det_env_default(&env);
     det_status status = det_lifeline_listen(&env, &settings, board->call, &lifeline);
