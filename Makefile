@@ -282,8 +282,8 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(RANK_TRANSFERS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
-test: all $(RUNNER) $(RANK_TRANSFERS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
+build-tests: $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+test: all $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(T)
 .PHONY: test-build
 test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)

@@ -35,9 +35,13 @@ $(MPI_LIBRARY): $(MPI_OBJ)
 $(MPI_LIBRARY): TOOL_LIBS = $(MPI_LIBS)
 endif
 
-# Ranks of an mpirun, for tests/unit/test_mpi.c.
-RANK_TRANSFERS := $(if $(MPI_LIBRARY),$(BUILD)/bin/rank-transfers)
-$(BUILD)/bin/rank-transfers: $(OBJ)/tests/ranks/rank_transfers.o $(STATIC_LIB) | $(MPI_LIBRARY)
+# Ranks of an mpirun, for tests/unit/test_mpi.c. One of them is a program with an MPI of its own.
+RANK_PROGRAMS := $(if $(MPI_LIBRARY),$(BUILD)/bin/rank-transfers $(BUILD)/bin/rank-own-mpi)
+$(OBJ)/tests/ranks/rank_own_mpi.o: CPPFLAGS_ALL += $(MPI_CFLAGS)
+$(BUILD)/bin/rank-own-mpi: TOOL_LIBS = $(MPI_LIBS)
+$(BUILD)/bin/rank-transfers: $(OBJ)/tests/ranks/rank_transfers.o
+$(BUILD)/bin/rank-own-mpi: $(OBJ)/tests/ranks/rank_own_mpi.o
+$(RANK_PROGRAMS): $(STATIC_LIB) | $(MPI_LIBRARY)
 	@mkdir -p $(@D)
 	$(say) LD $@
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)

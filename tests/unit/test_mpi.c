@@ -127,6 +127,19 @@ static void ranks_get_each_others_bytes(void **state)
     }
 }
 
+static void an_mpi_of_the_programs_own_is_left_to_it(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {"rank-own-mpi", "rank-own-mpi single"};
+    if (!has_mpi())
+        skip();
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        const int status = run_ranks(out, sizeof out, 3, "%s", commands[i]);
+        if (status != 0)
+            fail_msg("%s: status %d:\n%s", commands[i], status, out);
+    }
+}
+
 /* With the mpirun of another MPI each would be a world of its own, and each write the files. */
 static void an_mpirun_of_another_mpi_is_noticed(void **state)
 {
@@ -151,6 +164,7 @@ int test_mpi(void)
         cmocka_unit_test(the_environment_says_how_many_were_started),
         cmocka_unit_test(it_says_which_mpi_it_is_of),
         cmocka_unit_test(ranks_get_each_others_bytes),
+        cmocka_unit_test(an_mpi_of_the_programs_own_is_left_to_it),
         cmocka_unit_test(an_mpirun_of_another_mpi_is_noticed),
     };
     return cmocka_run_group_tests_name("mpi", tests, NULL, NULL);
