@@ -169,15 +169,6 @@ static det_status open_run(struct run *r, det_evaluation **e)
         &r->figures);
 }
 
-/* A rank that has no memory for it has nobody else who would ask how it went. */
-static det_status gather(const struct run *r, const void *mine, size_t bytes,
-                         struct det_gathered *all)
-{
-    det_communicator *communicator = r->settings->communicator;
-    return det_ranks_give_up(r->env, communicator,
-                             det_ranks_gather_bytes(r->env, communicator, mine, bytes, all));
-}
-
 /* Ranks with another number of images would have another number of rounds. */
 static det_status compare_data(const struct run *r)
 {
@@ -206,7 +197,8 @@ static det_status evaluate(struct run *r, det_evaluation **e)
         if (status == DET_OK)
             status = look(r);
         DET_TRY_RETURN(det_ranks_agree(r->env, communicator, status));
-        DET_TRY_RETURN(gather(r, r->mine.data, r->mine.count, &all));
+        DET_TRY_RETURN(
+            det_ranks_gather_bytes(r->env, communicator, r->mine.data, r->mine.count, &all));
         status = take_round(r, &all, first, first + round < r->total ? first + round : r->total);
         det_gathered_free(r->env, &all);
     }

@@ -44,8 +44,8 @@ struct det_communicator {
     struct det_transport *transport;
     struct det_lifeline *lifeline;
     char (*hosts)[DET_HOST_BYTES]; /* [size] */
-    /* [size], both, of det_ranks_agree(): a rank that has no memory left has to say so */
-    int32_t *statuses;
+    /* [size], both, of one collective at a time: a rank that has no memory left has to say so */
+    int64_t *numbers;
     struct outcome *outcomes;
     bool broken; /* somebody is lost or has given up, this rank too */
     bool agreed; /* on a failure, and nothing was done together since: all know it */
@@ -177,72 +177,74 @@ void det_gathered_free(struct det_env *env, struct det_gathered *all)
     det_free(env, &all->begins);
 }
 
-/* Where each rank's bytes begin, and the most that a rank has. */
-static det_status gather_sizes(struct det_env *env, det_communicator *c, size_t bytes,
-                               struct det_gathered *all, size_t *most)
+/* What is gathered in rounds, a piece of each rank at a time. */
+struct pieces {
+    size_t most, piece; /* bytes: of a rank, of a piece */
+    uint8_t *sent, *got;
+};
+
+static void free_pieces(struct det_env *env, struct pieces *pieces)
 {
-    const int32_t size = det_ranks_size(c);
-    const uint64_t mine = bytes;
-    uint64_t *sizes = NULL;
-    det_status status = DET_OK;
-    *most = 0;
-    DET_TRY_RETURN(det_alloc(env, &sizes, (size_t)size, sizeof *sizes, "gathered sizes"));
-    DET_TRY(det_ranks_gather(env, c, &mine, sizes, sizeof mine));
-    all->begins[0] = 0;
-    for (int32_t r = 0; r < size; r++) {
-        if (__builtin_add_overflow(all->begins[r], (size_t)sizes[r], &all->begins[r + 1]))
-            DET_TRY(det_fail(env, DET_STATUS_OUT_OF_MEMORY, "gathered bytes: too many"));
-        if (sizes[r] > *most)
-            *most = (size_t)sizes[r];
-    }
-fail:
-    det_free(env, &sizes);
-    return status;
+    det_free(env, &pieces->sent);
+    det_free(env, &pieces->got);
 }
 
-/* In rounds: a piece of each rank at a time. */
+/* Where each rank's bytes begin, and room for all of them. */
+static det_status make_room(struct det_env *env, size_t size, const int64_t *sizes,
+                            struct det_gathered *all, struct pieces *pieces)
+{
+    const size_t room = MOST_BYTES / size > 4096 ? MOST_BYTES / size : 4096;
+    DET_TRY_RETURN(det_alloc(env, &all->begins, size + 1, sizeof *all->begins, "gathered sizes"));
+    for (size_t r = 0; r < size; r++) {
+        const size_t bytes = (size_t)sizes[r];
+        if (!det_size_add(all->begins[r], bytes, &all->begins[r + 1]))
+            return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "gathered bytes: too many");
+        if (bytes > pieces->most)
+            pieces->most = bytes;
+    }
+    pieces->piece = pieces->most < room ? pieces->most : room;
+    DET_TRY_RETURN(det_alloc_raw(env, &all->data, all->begins[size], 1, "gathered bytes"));
+    DET_TRY_RETURN(det_alloc(env, &pieces->sent, pieces->piece, 1, "bytes to gather"));
+    return det_alloc_raw(env, &pieces->got, size, pieces->piece, "gathered bytes");
+}
+
 static det_status gather_pieces(struct det_env *env, det_communicator *c, const uint8_t *mine,
-                                size_t bytes, size_t most, struct det_gathered *all)
+                                size_t bytes, const struct pieces *p, struct det_gathered *all)
 {
     const size_t size = (size_t)det_ranks_size(c);
-    const size_t room = MOST_BYTES / size > 4096 ? MOST_BYTES / size : 4096;
-    const size_t piece = most < room ? most : room;
-    uint8_t *sent = NULL, *got = NULL;
-    det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &sent, piece, 1, "bytes to gather"));
-    DET_TRY(det_alloc_raw(env, &got, size, piece, "gathered bytes"));
-    for (size_t at = 0; at < most; at += piece) {
+    for (size_t at = 0; at < p->most; at += p->piece) {
         const size_t left = at < bytes ? bytes - at : 0;
         if (left > 0)
-            memcpy(sent, mine + at, left < piece ? left : piece);
-        DET_TRY(det_ranks_gather(env, c, sent, got, piece));
+            memcpy(p->sent, mine + at, left < p->piece ? left : p->piece);
+        DET_TRY_RETURN(det_ranks_gather(env, c, p->sent, p->got, p->piece));
         for (size_t r = 0; r < size; r++) {
             const size_t has = all->begins[r + 1] - all->begins[r];
-            const size_t now = at >= has ? 0 : has - at < piece ? has - at : piece;
+            const size_t now = at >= has ? 0 : has - at < p->piece ? has - at : p->piece;
             if (now > 0)
-                memcpy(all->data + all->begins[r] + at, got + r * piece, now);
+                memcpy(all->data + all->begins[r] + at, p->got + r * p->piece, now);
         }
     }
-fail:
-    det_free(env, &sent);
-    det_free(env, &got);
-    return status;
+    return DET_OK;
 }
 
 det_status det_ranks_gather_bytes(struct det_env *env, det_communicator *c, const void *mine,
                                   size_t bytes, struct det_gathered *all)
 {
-    const size_t size = (size_t)det_ranks_size(c);
-    size_t most = 0;
+    const int64_t own = (int64_t)bytes, *sizes = &own;
+    struct pieces pieces = {0};
     det_status status = DET_OK;
     *all = (struct det_gathered){0};
-    DET_TRY(det_alloc(env, &all->begins, size + 1, sizeof *all->begins, "gathered sizes"));
-    DET_TRY(gather_sizes(env, c, bytes, all, &most));
-    DET_TRY(det_alloc_raw(env, &all->data, all->begins[size] + 1, 1, "gathered bytes"));
-    DET_TRY(gather_pieces(env, c, mine, bytes, most, all));
-    return DET_OK;
+    if (det_ranks_are_many(c)) {
+        DET_TRY_RETURN(gather(env, c, &own, c->numbers, sizeof own));
+        sizes = c->numbers;
+    }
+    status = make_room(env, (size_t)det_ranks_size(c), sizes, all, &pieces);
+    DET_TRY(det_ranks_agree(env, c, status));
+    DET_TRY(gather_pieces(env, c, mine, bytes, &pieces, all));
 fail:
-    det_gathered_free(env, all);
+    free_pieces(env, &pieces);
+    if (status != DET_OK)
+        det_gathered_free(env, all);
     return status;
 }
 
@@ -278,6 +280,7 @@ static det_status tell(struct det_env *env, const det_communicator *c, const str
 det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status mine)
 {
     const int32_t size = det_ranks_size(c);
+    const int64_t number = mine;
     struct outcome own = {.status = (int32_t)mine};
     bool failed = false;
     if (size == 1 || (mine != DET_OK && c->agreed))
@@ -285,9 +288,9 @@ det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status 
     if (mine != DET_OK)
         memcpy(own.message, env->error, sizeof own.message);
     /* A number each first: that all went well is what is said most of the time. */
-    DET_TRY_RETURN(gather(env, c, &own.status, c->statuses, sizeof *c->statuses));
+    DET_TRY_RETURN(gather(env, c, &number, c->numbers, sizeof number));
     for (int32_t r = 0; r < size; r++)
-        failed = failed || c->statuses[r] != DET_OK;
+        failed = failed || c->numbers[r] != DET_OK;
     if (!failed)
         return DET_OK;
     DET_TRY_RETURN(gather(env, c, &own, c->outcomes, sizeof own));
@@ -312,16 +315,14 @@ det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status
 det_status det_ranks_smallest(struct det_env *env, det_communicator *c, int64_t mine,
                               int64_t *smallest)
 {
-    const int32_t size = det_ranks_size(c);
-    int64_t *all = NULL;
     *smallest = mine;
-    DET_TRY_RETURN(det_alloc(env, &all, (size_t)size, sizeof *all, "values of the ranks"));
-    const det_status status = det_ranks_gather(env, c, &mine, all, sizeof mine);
-    for (int32_t r = 0; status == DET_OK && r < size; r++)
-        if (all[r] < *smallest)
-            *smallest = all[r];
-    det_free(env, &all);
-    return status;
+    if (!det_ranks_are_many(c))
+        return DET_OK;
+    DET_TRY_RETURN(gather(env, c, &mine, c->numbers, sizeof mine));
+    for (int32_t r = 0; r < det_ranks_size(c); r++)
+        if (c->numbers[r] < *smallest)
+            *smallest = c->numbers[r];
+    return DET_OK;
 }
 
 det_status det_ranks_check(struct det_env *env, det_communicator *c)
@@ -398,7 +399,7 @@ static det_status greet(struct det_env *env, det_communicator *c)
     det_status status = DET_OK;
     const size_t size = (size_t)c->transport->size;
     DET_TRY(det_alloc(env, &c->hosts, size, sizeof *c->hosts, "names of hosts"));
-    DET_TRY(det_alloc(env, &c->statuses, size, sizeof *c->statuses, "outcomes of the ranks"));
+    DET_TRY(det_alloc(env, &c->numbers, size, sizeof *c->numbers, "numbers of the ranks"));
     DET_TRY(det_alloc(env, &c->outcomes, size, sizeof *c->outcomes, "outcomes of the ranks"));
     DET_TRY(det_alloc(env, &cards, size, sizeof *cards, "cards of the ranks"));
     DET_TRY(exchange_cards(env, c, cards));
@@ -478,7 +479,7 @@ void det_communicator_close(det_communicator **out)
     det_lifeline_close(c->env, &c->lifeline, orderly);
     c->transport->does->close(&forked, &c->transport, orderly);
     det_free(c->env, &c->hosts);
-    det_free(c->env, &c->statuses);
+    det_free(c->env, &c->numbers);
     det_free(c->env, &c->outcomes);
     det_free(c->env, out);
 }

@@ -49,7 +49,7 @@ det_status det_ranks_gather(struct det_env *env, det_communicator *communicator,
 det_status det_ranks_broadcast(struct det_env *env, det_communicator *communicator, void *data,
                                size_t bytes);
 /* Bytes of any number from each rank. all->data has them one behind the other; rank r's are
- * [begins[r], begins[r + 1]). */
+ * [begins[r], begins[r + 1]). A rank that has no room for them says so to the others: all fail. */
 struct det_gathered {
     uint8_t *data;
     size_t *begins; /* [size + 1] */

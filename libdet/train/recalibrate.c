@@ -23,14 +23,13 @@ enum {
 #define MOST_BYTES ((size_t)512 << 20)
 #define LEFT_OVER  .01 /* share of the beginning that does not matter any more */
 
-/* Of the ranks: what is batches, in rounds of one for each, and of a round what one rank makes. */
+/* It is done in rounds: in each a rank measures one batch. */
 struct measuring {
     struct det_context *context;
     const struct det_recalibration *question;
     const struct det_backend *backend;
     int32_t rank, size;
     int32_t batch;
-    int32_t *batches; /* [size] that the ranks have room for */
     struct det_measurer *measurer;
     struct det_loader *loader;
     uint64_t samples;
@@ -45,7 +44,6 @@ static void finish(struct measuring *m)
     det_loader_destroy(env, &m->loader);
     det_population_free(env, &m->population);
     det_free(env, &m->statistics);
-    det_free(env, &m->batches);
     if (m->measurer != NULL)
         m->backend->measurer_destroy(env, &m->measurer);
 }
@@ -73,26 +71,12 @@ static det_status prepare(struct measuring *m)
     struct det_env *env = &m->context->env;
     const struct det_graph *graph = m->question->graph;
     DET_TRY_RETURN(choose_batch(m));
-    DET_TRY_RETURN(
-        det_alloc(env, &m->batches, (size_t)m->size, sizeof *m->batches, "batches of the ranks"));
     DET_TRY_RETURN(det_population_create(env, graph, &m->population));
     for (int32_t i = 0; i < graph->op_count; i++)
         if (graph->ops[i].kind == DET_OP_BATCH_NORM)
             m->statistic_count += 2 * graph->params[graph->ops[i].mean].count;
     return det_alloc(env, &m->statistics, m->statistic_count, sizeof *m->statistics,
                      "batch statistics");
-}
-
-/* The smallest of the ranks' numbers, so that all go on with one. */
-static det_status take_smallest(const struct measuring *m, int32_t mine, int32_t *smallest)
-{
-    DET_TRY_RETURN(det_ranks_gather(&m->context->env, m->question->communicator, &mine, m->batches,
-                                    sizeof mine));
-    *smallest = mine;
-    for (int32_t r = 0; r < m->size; r++)
-        if (m->batches[r] < *smallest)
-            *smallest = m->batches[r];
-    return DET_OK;
 }
 
 /* Half of a batch that a device beside a training has no room for, on all ranks when one has
@@ -102,9 +86,14 @@ static det_status create_measurer(struct measuring *m)
     const struct det_compute *compute = det_context_compute(m->context);
     const struct det_recalibration *question = m->question;
     struct det_env *env = &m->context->env;
-    DET_TRY_RETURN(take_smallest(m, m->batch, &m->batch));
+    int64_t fitting = m->batch, smallest = 0;
     for (;;) {
-        int32_t fitting = m->batch, smallest = 0;
+        DET_TRY_RETURN(det_ranks_smallest(env, question->communicator, fitting, &smallest));
+        if (m->measurer != NULL && smallest == m->batch)
+            return DET_OK;
+        if (m->measurer != NULL)
+            m->backend->measurer_destroy(env, &m->measurer);
+        fitting = m->batch = (int32_t)smallest;
         det_status status =
             m->backend->measurer_create(env, compute->device, question->graph, question->params,
                                         m->batch, question->idle, &m->measurer);
@@ -113,12 +102,6 @@ static det_status create_measurer(struct measuring *m)
             fitting = m->batch / 2;
         }
         DET_TRY_RETURN(det_ranks_agree(env, question->communicator, status));
-        DET_TRY_RETURN(take_smallest(m, fitting, &smallest));
-        if (smallest == m->batch)
-            return DET_OK;
-        if (m->measurer != NULL)
-            m->backend->measurer_destroy(env, &m->measurer);
-        m->batch = smallest;
     }
 }
 
@@ -195,13 +178,12 @@ static void take_batch(struct measuring *m, const float *statistics)
 static det_status take_round(struct measuring *m, uint64_t first)
 {
     struct det_env *env = &m->context->env;
-    det_communicator *communicator = m->question->communicator;
     const size_t bytes = m->statistic_count * sizeof *m->statistics;
     const size_t mine = has_batch(m, first, m->rank) ? bytes : 0;
     struct det_gathered all;
-    det_status status = det_ranks_gather_bytes(env, communicator, m->statistics, mine, &all);
-    /* A rank that has no memory for it has nobody else who would ask how it went. */
-    DET_TRY_RETURN(det_ranks_give_up(env, communicator, status));
+    det_status status = DET_OK;
+    DET_TRY_RETURN(
+        det_ranks_gather_bytes(env, m->question->communicator, m->statistics, mine, &all));
     for (int32_t r = 0; r < m->size && status == DET_OK; r++) {
         const size_t got = all.begins[r + 1] - all.begins[r];
         const size_t expected = has_batch(m, first, r) ? bytes : 0;

@@ -4,8 +4,9 @@
 
 #include "support/clock.h"
 
-static void keep_lost(void *user, const char *message, int first_hand)
+static void keep_lost(void *user, det_status status, const char *message, int first_hand)
 {
+    (void)status;
     struct crew_lost *lost = user;
     snprintf(lost->message, sizeof lost->message, "%s", message);
     lost->first_hand = first_hand;

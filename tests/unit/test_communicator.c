@@ -11,6 +11,7 @@ struct seen {
     uint8_t told[RANKS][300];
     size_t lengths[RANKS][RANKS];
     bool right[RANKS];
+    long fail_at;
     det_status agreed[RANKS];
     char message[RANKS][DET_ERROR_BYTES];
 };
@@ -182,6 +183,39 @@ static void who_waits_is_told_who_has_left(void **state)
     }
 }
 
+/* Rank 2 lacks memory for what it is to get once; the others hear of it, and all can go on. */
+static void gather_without_memory(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    struct test_env *t = (struct test_env *)env;
+    const uint8_t mine[3] = {1, 2, 3};
+    struct det_gathered all;
+    if (rank == 2)
+        test_env_fail_at(t, s->fail_at);
+    s->agreed[rank] = det_ranks_gather_bytes(env, c, mine, sizeof mine, &all);
+    det_gathered_free(env, &all);
+    if (rank == 2)
+        test_env_fail_at(t, 0);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+    gather_bytes(s, env, c);
+}
+
+static void a_rank_without_memory_can_say_so(void **state)
+{
+    (void)state;
+    static struct seen s;
+    for (s.fail_at = 1; s.fail_at <= 5; s.fail_at++) {
+        thread_ranks_run(&(struct thread_ranks_settings){.size = RANKS}, gather_without_memory, &s);
+        for (size_t r = 0; r < RANKS; r++) {
+            assert_true(s.right[r]);
+            assert_int_equal(s.agreed[r], s.fail_at == 5 ? DET_OK : DET_STATUS_OUT_OF_MEMORY);
+            if (s.fail_at < 5)
+                assert_int_equal(strncmp(s.message[r], "rank 2 on ", 10), 0);
+        }
+    }
+}
+
 int test_communicator(void)
 {
     const struct CMUnitTest tests[] = {
@@ -189,6 +223,7 @@ int test_communicator(void)
         cmocka_unit_test(all_learn_of_the_first_failure),
         cmocka_unit_test(who_waits_is_told_who_gives_up),
         cmocka_unit_test(who_waits_is_told_who_has_left),
+        cmocka_unit_test(a_rank_without_memory_can_say_so),
     };
     return cmocka_run_group_tests_name("communicator", tests, NULL, NULL);
 }
