@@ -1,5 +1,5 @@
-/* net_parts.h: what is behind a det_net, for the files that run it: net.c makes it and goes forward,
- * net_backward.c goes back, net_look.c looks at what they left. */
+/* net_parts.h: what is behind a det_net, for the files that run it: net.c makes it and goes
+ * forward, net_backward.c goes back, net_look.c looks at what they left. */
 #ifndef DET_MODEL_NET_PARTS_H
 #define DET_MODEL_NET_PARTS_H
 

@@ -1,6 +1,6 @@
-/* trainer_ranks.c: a training of several ranks (ranks/communicator.h). All ranks go through the same
- * stages and steps; what only rank 0 has (the model folder, and so the weights to begin with) the
- * others get from it, and what must be alike is compared before the first step. */
+/* trainer_ranks.c: a training of several ranks (ranks/communicator.h). All ranks go through the
+ * same stages and steps; what only rank 0 has (the model folder, and so the weights to begin with)
+ * the others get from it, and what must be alike is compared before the first step. */
 #include <stdio.h>
 #include <string.h>
 

@@ -57,9 +57,9 @@ DET_API const char *det_mpi_library(void);
  * All ranks of MPI_COMM_WORLD. Initialises MPI unless the program has done so. DEVICE: det-mpi.so
  * is not there or can not be loaded, or another MPI's mpirun started this process; UNSUPPORTED: the
  * program has initialised MPI for one thread; MISMATCH: a rank is of another libdet; IO: the ranks
- * can not reach each other. One at a time in a process, and after it was closed none again where libdet had
- * initialised MPI. Calls on it, and on what uses it, come from one thread at a time; `context`
- * must outlive it.
+ * can not reach each other. One at a time in a process, and after it was closed none again where
+ * libdet had initialised MPI. Calls on it, and on what uses it, come from one thread at a time;
+ * `context` must outlive it.
  */
 DET_NODISCARD DET_API det_status
 det_communicator_open_mpi(det_context *context, const det_communicator_settings *settings,
