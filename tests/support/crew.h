@@ -1,5 +1,5 @@
-/* crew.h: the lifelines (ranks/lifeline.h) of several ranks in one process, each with its thread, and
- * what their `lost` was told. */
+/* crew.h: the lifelines (ranks/lifeline.h) of several ranks in one process, each with its thread,
+ * and what their `lost` was told. */
 #ifndef DET_TESTS_SUPPORT_CREW_H
 #define DET_TESTS_SUPPORT_CREW_H
 
