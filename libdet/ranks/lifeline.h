@@ -7,7 +7,11 @@
  * depends on how the bytes travel. So nobody may wait for a transfer without asking here.
  *
  * Every rank sends a sign of life each second. A process that was stopped as a whole (a laptop's
- * sleep, kill -STOP to all) and goes on begins to count anew.
+ * sleep, kill -STOP to all) and goes on begins to count anew. What is between two ranks that both
+ * reach rank 0 is not watched.
+ *
+ * lifeline_call.h: how rank 0 is reached; lifeline_door.h, lifeline_reach.h: its side and the
+ * others' of how they come together; lifeline_link.h: messages; lifeline_watch.h: the thread.
  */
 #ifndef DET_RANKS_LIFELINE_H
 #define DET_RANKS_LIFELINE_H
