@@ -1,6 +1,6 @@
 /* launched.h: what the environment says of the ranks that a process was started among: by Open
- * MPI's mpirun, by what speaks PMI (MPICH, Intel MPI, srun --mpi=pmi2) or by Slurm beside PMIx (srun
- * --mpi=pmix). A batch script of Slurm, which has its variables too, is no rank. */
+ * MPI's mpirun, by what speaks PMI (MPICH, Intel MPI, srun --mpi=pmi2) or by Slurm beside PMIx
+ * (srun --mpi=pmix). A batch script of Slurm, which has its variables too, is no rank. */
 #ifndef DET_BASE_LAUNCHED_H
 #define DET_BASE_LAUNCHED_H
 

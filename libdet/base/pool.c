@@ -68,7 +68,7 @@ int det_processors(void)
 }
 
 /* mpirun may have given each rank processors of its own, or left all to all: a mask of some of the
- * machine's processors is that of so many ranks as it takes to fill them. A quota is everybody's. */
+ * machine's processors is that of so many ranks as it takes to fill them. A quota is for all. */
 int det_default_threads(void)
 {
     const int processors = det_processors(), mask = in_mask();
