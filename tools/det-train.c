@@ -230,32 +230,31 @@ static det_status prepare_data(struct tool *tool, const struct arguments *a,
                        makes ? data_source_prepare(tool, &a->data, &a->source) : DET_OK);
 }
 
-static int train(struct tool *tool, const struct arguments *given)
+static int train(struct tool *tool, const struct arguments *given, struct ranks *ranks)
 {
     struct arguments a = *given;
-    struct ranks ranks = {0};
     det_pipeline_config *config = NULL;
     char *own = NULL;
     const bool is_own = a.config == NULL;
     det_status status = DET_OK;
     console_outlive_output();
-    DET_TRY(ranks_open(tool, &ranks));
-    DET_TRY(prepare_data(tool, &a, &ranks));
+    DET_TRY(ranks_open(tool, ranks));
+    DET_TRY(prepare_data(tool, &a, ranks));
     /* Before, an interruption leaves nothing that would have to be saved. */
-    if (ranks.communicator != NULL)
+    if (ranks->communicator != NULL)
         tool_catch_repeated_signals("\nstopping: saving the last whole step\n");
     else
         tool_catch_signals(
             "\nstopping: finishing this step, then saving; once more to stop at once\n");
-    DET_TRY(ranks_agree(tool, &ranks, open_config(tool, &a, &own, &config)));
-    DET_TRY(run(tool, &a, &ranks, config));
-    if (is_own && ranks_is_first(&ranks) && !tool_interrupted())
+    DET_TRY(ranks_agree(tool, ranks, open_config(tool, &a, &own, &config)));
+    DET_TRY(run(tool, &a, ranks, config));
+    if (is_own && ranks_is_first(ranks) && !tool_interrupted())
         DET_TRY(finish_export(tool, config, a.model_dir));
 fail:
     det_pipeline_config_destroy(&config);
     det_free(&tool->env, &own);
-    const int result = status == DET_OK ? 0 : ranks_fail(tool, &ranks, status);
-    ranks_close(&ranks);
+    const int result = status == DET_OK ? 0 : ranks_fail(tool, ranks, status);
+    ranks_close(ranks);
     return result;
 }
 
@@ -295,6 +294,7 @@ int main(int argc, char **argv)
 {
     console_begin("det-train");
     struct tool tool = TOOL_INIT("det-train");
+    struct ranks ranks = {0};
     struct arguments a = {
         .checkpoint_every = 1000,
         .checkpoint_seconds = 300,
@@ -448,8 +448,8 @@ int main(int argc, char **argv)
         result = options_error(&options, "--json is of a training, not of --replay");
     else if (fill_source(&a), source_fault(&a, fault))
         result = options_error(&options, "%s", fault);
-    else if (ranks_prepare(), tool_open(&tool, &result)) {
-        result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a);
+    else if (ranks_prepare(&ranks), tool_open(&tool, &result)) {
+        result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a, &ranks);
         tool_close(&tool);
     }
     options_free(&options);

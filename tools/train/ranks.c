@@ -1,5 +1,8 @@
+#define _GNU_SOURCE /* sched_setaffinity */
 #include "train/ranks.h"
 
+#include <sched.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/console.h"
@@ -8,10 +11,30 @@
  * the message is before. */
 enum { SECONDS_TO_END = 8 };
 
-void ranks_prepare(void)
+/* Open MPI binds one or two ranks to a processor each, of however many there are, unless it is told
+ * something else: right for programs of one thread. Where that leaves processors idle the rank may
+ * use all of them again, and takes its share. */
+static bool undo_binding(void)
 {
+    const char *here = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const long ranks = here != NULL ? atol(here) : 0, online = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+    if (getenv("OMPI_MCA_orte_bound_at_launch") == NULL ||
+        getenv("OMPI_MCA_hwloc_base_binding_policy") != NULL || ranks < 1 ||
+        sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) >= online / ranks)
+        return false;
+    CPU_ZERO(&set);
+    for (long i = 0; i < online && i < CPU_SETSIZE; i++)
+        CPU_SET((size_t)i, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+void ranks_prepare(struct ranks *ranks)
+{
+    *ranks = (struct ranks){0};
     if (det_launched_rank() > 0)
         console_be_quiet();
+    ranks->unbound = undo_binding();
 }
 
 /* From another thread. What waits for the other ranks returns by itself; what does not must not
@@ -28,7 +51,11 @@ static void on_lost(void *user, det_status status, const char *message, int firs
 det_status ranks_open(struct tool *tool, struct ranks *ranks)
 {
     det_communicator_settings settings;
-    *ranks = (struct ranks){NULL, false};
+    if (ranks->unbound)
+        tool_log(tool, DET_LOG_INFO,
+                 "mpirun had bound each rank to one processor; they share all now, %d threads each "
+                 "(mpirun --bind-to core keeps it)",
+                 det_context_threads(tool->context));
     if (det_launched_ranks() == 1)
         return DET_OK;
     det_communicator_settings_default(&settings);

@@ -8,10 +8,12 @@
 struct ranks {
     det_communicator *communicator; /* NULL: alone */
     bool found_out;                 /* this one was the first to know that another is lost */
+    bool unbound;                   /* from the one processor that mpirun had given it */
 };
 
-/* Before the tool is opened: where there are other ranks, only the first one tells. */
-void ranks_prepare(void);
+/* Before the tool is opened: where there are other ranks, only the first one tells, and each may
+ * use its share of the processors. */
+void ranks_prepare(struct ranks *ranks);
 /* Joins the others, if there are any; afterwards SIGINT and SIGTERM only set a flag, however often
  * they come: what mpirun and a terminal send comes twice. */
 det_status ranks_open(struct tool *tool, struct ranks *ranks);
