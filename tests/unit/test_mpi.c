@@ -4,6 +4,7 @@
 #include "det/communicator.h"
 #include "support/mpi_ranks.h"
 #include "support/run_tool.h"
+#include "support/workspace.h"
 
 static char out[20000];
 
@@ -158,9 +159,25 @@ static void an_mpirun_of_another_mpi_is_noticed(void **state)
     assert_contains(out, " knows of this one alone");
 }
 
+static void the_example_trains(void **state)
+{
+    (void)state;
+    struct workspace w;
+    if (!has_mpi())
+        skip();
+    workspace_make(&w, "mpi_example");
+    if (run_ranks(out, sizeof out, 2, "../examples/train_ranks %s %s 10", w.config, w.model_dir) !=
+        0)
+        fail_msg("%s", out);
+    assert_contains(out, "step 10 of 10: loss ");
+    assert_contains(out, " of the step waiting for other ranks");
+    workspace_remove(&w);
+}
+
 int test_mpi(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_example_trains),
         cmocka_unit_test(the_environment_says_how_many_were_started),
         cmocka_unit_test(it_says_which_mpi_it_is_of),
         cmocka_unit_test(ranks_get_each_others_bytes),
