@@ -1,5 +1,5 @@
 #define _GNU_SOURCE /* gethostname in every libc */
-#include "ranks/communicator.h"
+#include "ranks/communicator_parts.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -18,6 +18,8 @@ enum { OWN_SLOT = 0 };
 #define MOST_BYTES ((size_t)256 << 20)
 #define LOOKING_NS 200000
 #define NAP_NS     50000
+/* For the lifeline to hear why a transfer failed. */
+#define CAUSE_NS 1000000000
 /* Until there is a lifeline nobody says that a rank has ended. */
 #define ALONE_NS ((uint64_t)300000000000)
 /* For the ranks to find each other beside the transport. */
@@ -32,24 +34,6 @@ struct card {
     char reserved[64];
 };
 static const char card_magic[16] = "libdet ranks 1";
-
-/* How a part of the work went on a rank. */
-struct outcome {
-    int32_t status;
-    char message[DET_ERROR_BYTES];
-};
-
-struct det_communicator {
-    struct det_env *env; /* of the context that made it */
-    struct det_transport *transport;
-    struct det_lifeline *lifeline;
-    char (*hosts)[DET_HOST_BYTES]; /* [size] */
-    /* [size], both, of one collective at a time: a rank that has no memory left has to say so */
-    int64_t *numbers;
-    struct outcome *outcomes;
-    bool broken; /* somebody is lost or has given up, this rank too */
-    bool agreed; /* on a failure, and nothing was done together since: all know it */
-};
 
 /* --- what it knows --- */
 
@@ -94,12 +78,38 @@ static det_status why_broken(struct det_env *env, const det_communicator *c)
                     (int)c->transport->rank);
 }
 
+/* What goes wrong in a transfer has a cause: a rank that is lost, of which the lifeline may have
+ * yet to hear, or this one's own trouble, of which the others are told then. */
+static det_status transfer_failed(struct det_env *env, det_communicator *c, det_status status)
+{
+    const uint64_t begin_ns = det_clock_ns();
+    if (c->lifeline == NULL || c->broken)
+        return broke(c, status);
+    while (det_clock_ns() - begin_ns < CAUSE_NS) {
+        struct det_env forked;
+        det_env_fork(&forked, env);
+        const det_status cause = det_lifeline_check(&forked, c->lifeline);
+        if (cause != DET_OK) {
+            det_env_adopt_error(env, &forked);
+            return broke(c, cause);
+        }
+        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+    }
+    det_lifeline_give_up(c->lifeline, status, env->error);
+    return broke(c, status);
+}
+
+det_status det_ranks_started(struct det_env *env, det_communicator *c, det_status status)
+{
+    return status == DET_OK ? DET_OK : transfer_failed(env, c, status);
+}
+
 det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)
 {
     *done = false;
     const det_status status = c->transport->does->test(env, c->transport, slot, done);
     if (status != DET_OK)
-        return broke(c, status);
+        return transfer_failed(env, c, status);
     if (*done || c->lifeline == NULL)
         return DET_OK;
     const det_status there = det_lifeline_check(env, c->lifeline);
@@ -139,8 +149,9 @@ static det_status gather(struct det_env *env, det_communicator *c, const void *m
     if (c->broken)
         return why_broken(env, c);
     c->agreed = false;
-    DET_TRY_RETURN(
-        does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes));
+    DET_TRY_RETURN(det_ranks_started(
+        env, c,
+        does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes)));
     return det_ranks_wait(env, c, OWN_SLOT);
 }
 
@@ -160,10 +171,13 @@ det_status det_ranks_broadcast(struct det_env *env, det_communicator *c, void *d
         return DET_OK;
     if (c->broken)
         return why_broken(env, c);
+    c->agreed = false;
     while (bytes > 0) {
         const size_t now = bytes < MOST_BYTES ? bytes : MOST_BYTES;
-        DET_TRY_RETURN(c->transport->does->start_broadcast(env, c->transport, OWN_SLOT,
-                                                           DET_LANE_ORDERS, at, now));
+        DET_TRY_RETURN(
+            det_ranks_started(env, c,
+                              c->transport->does->start_broadcast(env, c->transport, OWN_SLOT,
+                                                                  DET_LANE_ORDERS, at, now)));
         DET_TRY_RETURN(det_ranks_wait(env, c, OWN_SLOT));
         at += now;
         bytes -= now;
@@ -248,82 +262,7 @@ fail:
     return status;
 }
 
-/* --- agreeing --- */
-
-/* The lowest rank that failed; -1: none did. */
-static int32_t first_failure(const struct outcome *all, int32_t size)
-{
-    for (int32_t r = 0; r < size; r++)
-        if (all[r].status != DET_OK)
-            return r;
-    return -1;
-}
-
-static bool all_say_the_same(const struct outcome *all, int32_t size)
-{
-    for (int32_t r = 1; r < size; r++)
-        if (all[r].status != all[0].status || strcmp(all[r].message, all[0].message) != 0)
-            return false;
-    return true;
-}
-
-static det_status tell(struct det_env *env, const det_communicator *c, const struct outcome *all,
-                       int32_t failed)
-{
-    const det_status status = (det_status)all[failed].status;
-    if (all_say_the_same(all, det_ranks_size(c)))
-        return det_fail(env, status, "%s", all[failed].message);
-    return det_fail(env, status, "rank %d on %s: %s", (int)failed, det_ranks_host(c, failed),
-                    all[failed].message);
-}
-
-det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status mine)
-{
-    const int32_t size = det_ranks_size(c);
-    const int64_t number = mine;
-    struct outcome own = {.status = (int32_t)mine};
-    bool failed = false;
-    if (size == 1 || (mine != DET_OK && c->agreed))
-        return mine;
-    if (mine != DET_OK)
-        memcpy(own.message, env->error, sizeof own.message);
-    /* A number each first: that all went well is what is said most of the time. */
-    DET_TRY_RETURN(gather(env, c, &number, c->numbers, sizeof number));
-    for (int32_t r = 0; r < size; r++)
-        failed = failed || c->numbers[r] != DET_OK;
-    if (!failed)
-        return DET_OK;
-    DET_TRY_RETURN(gather(env, c, &own, c->outcomes, sizeof own));
-    c->agreed = true;
-    return tell(env, c, c->outcomes, first_failure(c->outcomes, size));
-}
-
-det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status mine)
-{
-    struct outcome told = {.status = (int32_t)mine};
-    if (!det_ranks_are_many(c))
-        return mine;
-    if (mine != DET_OK)
-        memcpy(told.message, env->error, sizeof told.message);
-    DET_TRY_RETURN(det_ranks_broadcast(env, c, &told, sizeof told));
-    if (told.status == DET_OK)
-        return DET_OK;
-    c->agreed = true;
-    return det_fail(env, (det_status)told.status, "%s", told.message);
-}
-
-det_status det_ranks_smallest(struct det_env *env, det_communicator *c, int64_t mine,
-                              int64_t *smallest)
-{
-    *smallest = mine;
-    if (!det_ranks_are_many(c))
-        return DET_OK;
-    DET_TRY_RETURN(gather(env, c, &mine, c->numbers, sizeof mine));
-    for (int32_t r = 0; r < det_ranks_size(c); r++)
-        if (c->numbers[r] < *smallest)
-            *smallest = c->numbers[r];
-    return DET_OK;
-}
+/* --- who is there --- */
 
 det_status det_ranks_check(struct det_env *env, det_communicator *c)
 {

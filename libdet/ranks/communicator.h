@@ -31,6 +31,10 @@ struct det_transport *det_ranks_transport(det_communicator *communicator);
 
 /* --- waiting --- */
 
+/* What a start function of the transport returned; what went wrong is told to the other ranks,
+ * unless one of them is why. */
+det_status det_ranks_started(struct det_env *env, det_communicator *communicator,
+                             det_status status);
 /* Looks once; *done as the transport's test. */
 det_status det_ranks_test(struct det_env *env, det_communicator *communicator, int slot,
                           bool *done);

@@ -225,8 +225,9 @@ det_status det_reduction_start(struct det_env *env, struct det_reduction *r, int
             ((uint16_t *)v->sent)[i] = to_bf16(v->values[i]);
     r->order[r->started++] = vector;
     v->state = SCATTERING;
-    return t->does->start_scatter(env, t, FIRST_SLOT + vector, DET_LANE_PARTS, v->sent, v->parts,
-                                  v->begins);
+    return det_ranks_started(env, r->communicator,
+                             t->does->start_scatter(env, t, FIRST_SLOT + vector, DET_LANE_PARTS,
+                                                    v->sent, v->parts, v->begins));
 }
 
 /* One step further, if its transfer is over. */
@@ -264,8 +265,10 @@ static det_status collect_what_can(struct det_env *env, struct det_reduction *r)
             return DET_OK;
         v->state = COLLECTING;
         r->collected++;
-        DET_TRY_RETURN(t->does->start_collect(env, t, FIRST_SLOT + vector, DET_LANE_WHOLES, v->sent,
-                                              v->begins));
+        DET_TRY_RETURN(
+            det_ranks_started(env, r->communicator,
+                              t->does->start_collect(env, t, FIRST_SLOT + vector, DET_LANE_WHOLES,
+                                                     v->sent, v->begins)));
     }
     return DET_OK;
 }
