@@ -484,6 +484,19 @@ static long file_bytes(const char *folder)
     return bytes;
 }
 
+/* The first row of results.csv from its third column on; the second is the time. */
+static const char *behind_the_time(const char *text)
+{
+    const char *at = strchr(text, '\n');
+    for (int commas = 0; commas < 2; commas++) {
+        assert_non_null(at);
+        at = strchr(at + 1, ',');
+    }
+    assert_non_null(at);
+    assert_int_equal(strncmp(at, ",eval,api,", 10), 0);
+    return at;
+}
+
 static void rank_0_writes_the_files(void **state)
 {
     struct rank_model ranks[3];
@@ -512,7 +525,7 @@ static void rank_0_writes_the_files(void **state)
     for (int i = 0; i < 4; i++)
         det_summary_writer_destroy(&writers[i]);
     char *a = test_read_text(results[0]), *b = test_read_text(results[3]);
-    assert_string_equal(a, b);
+    assert_string_equal(behind_the_time(a), behind_the_time(b));
     free(a);
     free(b);
     assert_true(file_bytes(events[0]) > 10000); /* with pictures */
