@@ -3,6 +3,7 @@
  * are written beside the moving ones, so that neither the course of a training nor what TensorFlow
  * would compute depends on them. */
 #include "model/model.h"
+#include "ranks/communicator.h"
 #include "support/mem.h"
 #include "train/recalibrate.h"
 #include "train/trainer.h"
@@ -78,13 +79,21 @@ fail:
     return status;
 }
 
+/* What is not of this rank's work alone is no matter of going on without. */
+static bool others_are_gone(const struct det_trainer *trainer)
+{
+    struct det_env forked;
+    det_env_fork(&forked, trainer->env);
+    return det_ranks_check(&forked, trainer->communicator) != DET_OK;
+}
+
 det_status det_trainer_recalibrate(struct det_trainer *trainer)
 {
     if (trainer->recalibrate_images == 0 || det_trainer_is_recalibrated(trainer) ||
         trainer->learner->ranges.updates > 0) /* trained with the statistics that it has */
         return DET_OK;
     const det_status status = recalibrate(trainer);
-    if (status == DET_OK || status == DET_STATUS_CANCELLED)
+    if (status == DET_OK || status == DET_STATUS_CANCELLED || others_are_gone(trainer))
         return status;
     det_log(trainer->env, DET_LOG_WARNING,
             "step %lld: %s; the exported form keeps the moving statistics",
