@@ -11,6 +11,7 @@
 #include "model/targets.h"
 
 struct det_backend;
+struct det_communicator;
 struct det_device;
 struct det_step;
 
@@ -38,6 +39,10 @@ struct det_learner_settings {
      * it (model/fold.h) */
     bool quantise;
     int64_t quantise_delay;
+    struct det_communicator
+        *communicator; /* borrowed: the ranks that learn together; NULL: alone */
+    bool sync_batch_norm;
+    bool bf16_gradients;
 };
 
 /* Zoo defaults: batch 8, momentum .9. */

@@ -275,6 +275,16 @@ fail:
     return status;
 }
 
+det_status det_ranks_check(struct det_env *env, det_communicator *c)
+{
+    bool done;
+    if (!det_ranks_are_many(c))
+        return DET_OK;
+    DET_TRY_RETURN(det_ranks_test(env, c, OWN_SLOT, &done));
+    const det_status there = det_lifeline_check(env, c->lifeline);
+    return there == DET_OK ? DET_OK : broke(c, there);
+}
+
 det_status det_ranks_give_up(struct det_env *env, det_communicator *c, det_status status)
 {
     if (status == DET_OK || !det_ranks_are_many(c))

@@ -61,6 +61,10 @@ void det_gathered_free(struct det_env *env, struct det_gathered *all);
  * rank's. */
 det_status det_ranks_agree(struct det_env *env, det_communicator *communicator, det_status mine);
 
+/* Whether all are there, for who waits for something else than a transfer: DET_OK, or what
+ * det_ranks_wait() would say. Moves on what is under way. */
+det_status det_ranks_check(struct det_env *env, det_communicator *communicator);
+
 /* --- giving up --- */
 
 /* For a failure of one rank that the others are not going to ask about: they get it, with "rank 2

@@ -6,7 +6,7 @@
  *               barriers, warp operations      graph.cc    capture and replay
  *   shared.cc   shared memory and its checks   machine.cc  devices, errors, counts, environment
  *   report.cc   messages                       translation.cc kernels in another form
- *   cublaslt.cc, cudnn.cc, cudnn_norm.cc
+ *   cublaslt.cc, cudnn.cc, cudnn_norm.cc, nccl.cc
  */
 #ifndef DET_EMU_EMU_H
 #define DET_EMU_EMU_H

@@ -298,6 +298,15 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     return cudaSuccess;
 }
 
+/* Each on a bus of its own. */
+cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
+{
+    const cudaError_t error = check_device(device);
+    if (error == cudaSuccess)
+        snprintf(text, (size_t)bytes, "0000:%02x:00.0", device + 1);
+    return error;
+}
+
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device)
 {
     cudaDeviceProp properties;
