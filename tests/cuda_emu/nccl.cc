@@ -30,7 +30,7 @@ namespace det_emu
 {
 
 enum { most_ranks = 8, piece_bytes = 1 << 20 };
-enum { unhandled_cuda = 1, system_error = 2, invalid_argument = 4, invalid_usage = 5, remote = 6 };
+enum { unhandled_cuda = 1, system_error = 2, internal = 3, invalid_argument = 4, invalid_usage = 5, remote = 6 };
 
 /* Nobody is as late as this: who is not there by then makes other calls. */
 constexpr double patience_s = 120;
@@ -65,6 +65,7 @@ struct ncclComm {
     meeting_place *place;
     uint64_t number; /* pieces so far */
     bool parted;     /* a rank is gone, or calls differ */
+    bool differ;     /* which is told, so that no test waits for ever */
 };
 
 namespace det_emu
@@ -108,6 +109,7 @@ template <typename F> static bool meet(ncclComm *c, const char *name, F reached)
                 return false;
             if (now_s() - begin > patience_s) {
                 report("%s: rank %d waits for rank %d, which makes no such call", name, c->rank, r);
+                c->differ = true;
                 return false;
             }
             if (looks > 100)
@@ -138,6 +140,7 @@ static bool bring(ncclComm *c, const call &with, const void *data, size_t bytes)
                "%llu of type %d",
                c->rank, with.name, (unsigned long long)with.count, with.type, r, other.name,
                (unsigned long long)other.count, other.type);
+        c->differ = true;
         return false;
     }
     return true;
@@ -283,7 +286,7 @@ static int init(ncclComm **out, int size, det_nccl_id id, int rank)
     void *at = mmap(nullptr, sizeof(meeting_place), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (at == MAP_FAILED)
         return system_error;
-    ncclComm *c = new ncclComm{rank, size, file, (meeting_place *)at, 0, false};
+    ncclComm *c = new ncclComm{rank, size, file, (meeting_place *)at, 0, false, false};
     communicators.insert(c);
     live_handles++;
     int device = 0;
@@ -330,7 +333,7 @@ static int get_error(ncclComm *c, int *error)
 {
     if (communicators.count(c) == 0)
         return refuse(invalid_argument, "ncclCommGetAsyncError", "no such communicator");
-    *error = tells && c->parted ? (int)remote : (int)DET_NCCL_SUCCESS;
+    *error = c->differ ? (int)internal : tells && c->parted ? (int)remote : (int)DET_NCCL_SUCCESS;
     return DET_NCCL_SUCCESS;
 }
 
@@ -341,6 +344,8 @@ static const char *text_of(int result)
         return "unhandled cuda error";
     case system_error:
         return "unhandled system error";
+    case internal:
+        return "internal error";
     case invalid_usage:
         return "invalid usage";
     case remote:

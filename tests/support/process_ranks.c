@@ -2,6 +2,7 @@
 #include "support/process_ranks.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -19,6 +20,7 @@ enum { MOST_SECONDS = 600 };
  * all. */
 struct lane {
     atomic_uint_fast64_t brought[MOST_RANKS], taken[MOST_RANKS];
+    size_t bytes[MOST_RANKS];
     uint8_t data[MOST_RANKS][ROOM];
 };
 
@@ -94,24 +96,29 @@ static bool all_reached(atomic_uint_fast64_t *numbers, int32_t size, uint64_t nu
     return all;
 }
 
-/* What the slot can do now. */
-static void move_on(struct process_transport *t, struct transfer *w)
+/* What the slot can do now. False: the ranks have come with different transfers. */
+static bool move_on(struct process_transport *t, struct transfer *w)
 {
     struct lane *lane = &t->hub->lanes[w->lane];
     const int32_t rank = t->transport.rank, size = t->transport.size;
     if (!w->brought && all_reached(lane->taken, size, w->number - 1)) {
         memcpy(lane->data[rank], w->mine, w->bytes);
+        lane->bytes[rank] = w->bytes;
         atomic_store(&lane->brought[rank], w->number);
         w->brought = true;
     }
     if (!w->brought || !all_reached(lane->brought, size, w->number))
-        return;
+        return true;
+    for (int32_t r = 0; r < size; r++)
+        if (lane->bytes[r] != w->bytes)
+            return false;
     for (int32_t r = 0; r < size && !w->broadcast; r++)
         memcpy(w->into + (size_t)r * w->bytes, lane->data[r], w->bytes);
     if (w->broadcast)
         memcpy(w->into, lane->data[0], w->bytes);
     atomic_store(&lane->taken[rank], w->number);
     w->under_way = false;
+    return true;
 }
 
 static det_status test_slot(struct det_env *env, struct det_transport *transport, int slot,
@@ -125,8 +132,8 @@ static det_status test_slot(struct det_env *env, struct det_transport *transport
         if (gone(t, r))
             lost = r;
     /* What it brought before it went is there. */
-    if (was_under_way)
-        move_on(t, w);
+    if (was_under_way && !move_on(t, w))
+        return det_fail(env, DET_STATUS_INTERNAL, "ranks started different transfers");
     *done = !w->under_way;
     return lost < 0 || (was_under_way && *done)
                ? DET_OK
@@ -241,7 +248,8 @@ static pid_t begin_rank(const char *group, const char *setting, const char *log)
 
 static bool ended_well(int status, bool lost)
 {
-    return lost ? WIFSIGNALED(status) : WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    return lost ? WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL
+                : WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void process_ranks_run(const char *group, const char *part, int32_t size, int32_t lost)

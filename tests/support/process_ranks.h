@@ -20,7 +20,7 @@ struct process_part {
 };
 
 /* Runs part NAME of test group GROUP ("test_x") in `size` processes and waits for all. Fails, with
- * what it said, when one fails; `lost`: a rank that is to end by a signal, -1: none. */
+ * what it said, when one fails; `lost`: a rank that is to be killed, -1: none. */
 void process_ranks_run(const char *group, const char *part, int32_t size, int32_t lost);
 
 /* False in a process that is no rank. */

@@ -243,7 +243,8 @@ static det_status wait(struct det_env *env, struct det_step *s, const char *what
     return DET_OK;
 }
 
-/* Half a step was enqueued: its input may be filled anew when it is over. */
+/* Half a step was enqueued, or nobody waited for its end: its input may be filled anew when it is
+ * over. */
 static det_status given_up(struct det_env *env, struct det_step *s, det_status status)
 {
     (void)det_cuda_ranks_fail(env, s->ranks, status);
@@ -303,12 +304,15 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
 
 det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float learning_rate)
 {
-    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
     DET_TRY_RETURN(check_ranks(env, s));
-    DET_TRY_RETURN(take_staged(env, s));
+    det_status status = det_cuda_device_use(env, s->device);
+    if (status == DET_OK)
+        status = take_staged(env, s);
+    if (status != DET_OK)
+        return det_cuda_ranks_fail(env, s->ranks, status);
     choose_net(s);
     stage_hyper(s, learning_rate);
-    const det_status status = run(env, s);
+    status = run(env, s);
     if (status != DET_OK)
         return given_up(env, s, status);
     s->running = true;
@@ -321,10 +325,12 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
     *result = (struct det_step_result){0};
     if (!s->running)
         return det_fail(env, DET_STATUS_INTERNAL, "the end of no training step");
-    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
-    det_status status = wait(env, s, "a training step");
+    det_status status = det_cuda_device_use(env, s->device);
     if (status != DET_OK)
         return det_cuda_ranks_fail(env, s->ranks, status);
+    status = wait(env, s, "a training step");
+    if (status != DET_OK)
+        return given_up(env, s, status);
     status = take_result(env, s, result);
     if (s->ranks != NULL)
         status = det_cuda_step_join(env, s, status, result);
