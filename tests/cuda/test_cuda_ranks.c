@@ -61,8 +61,8 @@ static void step(struct tiny *tiny, struct det_communicator *c, int32_t first,
     const int32_t size = det_ranks_size(c);
     for (int32_t r = 0; r < size; r++) {
         tiny_turn(tiny, first + r);
-        assert_ok(tiny->env, det_learner_step(tiny->env, tiny->cpu, tiny->images, tiny->truths,
-                                              0.01f, cpu));
+        assert_ok(tiny->env,
+                  det_learner_step(tiny->env, tiny->cpu, tiny->images, tiny->truths, 0.01f, cpu));
     }
     tiny_turn(tiny, first + det_ranks_rank(c));
     assert_ok(tiny->env,
@@ -164,8 +164,8 @@ static void lost(struct det_communicator *c)
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     snprintf(wanted, sizeof wanted, "rank %d ", (int)bad);
     for (int i = 0; i < 3; i++)
-        assert_ok(tiny.env, det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f,
-                                             &result));
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     if (rank == bad)
         raise(SIGKILL);
     assert_fails(tiny.env, DET_STATUS_RANK_LOST, wanted,
@@ -203,8 +203,8 @@ static void refuse(struct det_communicator *c, const struct det_learner_settings
     const struct cuda_emu_counts before = cuda_emu_read_counts();
     test_env_init(&t);
     tiny_spec(&spec);
-    assert_ok(&t.env, cuda->device_open(&t.env, &(struct det_device_settings){.index = index},
-                                        &device));
+    assert_ok(&t.env,
+              cuda->device_open(&t.env, &(struct det_device_settings){.index = index}, &device));
     struct det_learner_settings settings = *learning;
     settings.batch_size = TINY_BATCH;
     settings.communicator = c;
@@ -261,8 +261,8 @@ static void trapped(struct det_communicator *c)
     machine(det_ranks_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     for (int i = 0; i < 2; i++)
-        assert_ok(tiny.env, det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f,
-                                             &result));
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     if (bad)
         cuda_emu_trap_at(30);
     const det_status status =
@@ -282,11 +282,12 @@ static void told(struct det_communicator *c)
 #endif
 
 static const struct process_part parts[] = {
-    {"frozen", frozen},       {"statistics", statistics}, {"bf16_wire", bf16_wire},
-    {"not_finite", not_finite}, {"lost", lost},
+    {"frozen", frozen},       {"statistics", statistics},
+    {"bf16_wire", bf16_wire}, {"not_finite", not_finite},
+    {"lost", lost},
 #ifdef DET_CUDA_EMU
-    {"recording", recording}, {"refused", refused},       {"trapped", trapped},
-    {"told", told},
+    {"recording", recording}, {"refused", refused},
+    {"trapped", trapped},     {"told", told},
 #endif
 };
 
@@ -409,10 +410,8 @@ int test_cuda_ranks(void)
     if (process_rank(parts, sizeof parts / sizeof *parts, &failures))
         return failures;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(buckets),
-        cmocka_unit_test(equals_the_cpu),
-        cmocka_unit_test(bad_numbers),
-        cmocka_unit_test(lost_ranks),
+        cmocka_unit_test(buckets),     cmocka_unit_test(equals_the_cpu),
+        cmocka_unit_test(bad_numbers), cmocka_unit_test(lost_ranks),
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(emulated),
 #endif

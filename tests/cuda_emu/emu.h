@@ -92,6 +92,7 @@ void memory_reset();
 void streams_reset();
 void graphs_reset();
 void copies_reset();
+void nccl_reset();
 /* True when the test wants this allocation to fail. */
 bool allocation_fails();
 /* Of each operation that a stream gets: an error when the test wants this one to fail. Counts. */

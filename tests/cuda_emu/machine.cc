@@ -182,6 +182,7 @@ cudaError_t cudaDeviceReset(void)
         return error;
     trap = last_error = cudaSuccess;
     totals.resets++;
+    nccl_reset();
     graphs_reset();
     copies_reset();
     streams_reset();

@@ -30,7 +30,14 @@ namespace det_emu
 {
 
 enum { most_ranks = 8, piece_bytes = 1 << 20 };
-enum { unhandled_cuda = 1, system_error = 2, internal = 3, invalid_argument = 4, invalid_usage = 5, remote = 6 };
+enum {
+    unhandled_cuda = 1,
+    system_error = 2,
+    internal = 3,
+    invalid_argument = 4,
+    invalid_usage = 5,
+    remote = 6
+};
 
 /* Nobody is as late as this: who is not there by then makes other calls. */
 constexpr double patience_s = 120;
@@ -66,6 +73,8 @@ struct ncclComm {
     uint64_t number; /* pieces so far */
     bool parted;     /* a rank is gone, or calls differ */
     bool differ;     /* which is told, so that no test waits for ever */
+    /* Each of its calls that may still be carried out has it: those of recordings. */
+    std::shared_ptr<int> calls;
 };
 
 namespace det_emu
@@ -231,7 +240,7 @@ static int issue_call(const call &with, const void *from, void *to, size_t recei
     std::vector<access> accesses = {{to, received * size, true}};
     if (from != to)
         accesses.push_back({from, with.count * size, false});
-    const cudaError_t error = issue(stream, "NCCL", std::move(accesses), [=] {
+    const cudaError_t error = issue(stream, "NCCL", std::move(accesses), [=, calls = c->calls] {
         if (communicators.count(c) == 0) {
             report("%s: its communicator is gone", with.name);
             return false;
@@ -286,7 +295,7 @@ static int init(ncclComm **out, int size, det_nccl_id id, int rank)
     void *at = mmap(nullptr, sizeof(meeting_place), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (at == MAP_FAILED)
         return system_error;
-    ncclComm *c = new ncclComm{rank, size, file, (meeting_place *)at, 0, false, false};
+    ncclComm *c = new ncclComm{rank, size, file, (meeting_place *)at, 0, false, false, std::make_shared<int>(0)};
     communicators.insert(c);
     live_handles++;
     int device = 0;
@@ -310,10 +319,24 @@ static int init(ncclComm **out, int size, det_nccl_id id, int rank)
     return DET_NCCL_SUCCESS;
 }
 
+static void expect_no_recordings(const ncclComm *c, const char *name)
+{
+    if (c->calls.use_count() > 1)
+        report("%s would wait for ever: a recording has the communicator in it", name);
+}
+
+void nccl_reset()
+{
+    while (!communicators.empty())
+        forget(*communicators.begin());
+    let_streams_go();
+}
+
 static int destroy(ncclComm *c)
 {
     if (communicators.count(c) == 0)
         return refuse(invalid_argument, "ncclCommDestroy", "no such communicator");
+    expect_no_recordings(c, "ncclCommDestroy");
     if (c->parted)
         report("ncclCommDestroy would wait for ever for a rank that is gone");
     forget(c);
@@ -324,6 +347,7 @@ static int abort_calls(ncclComm *c)
 {
     if (communicators.count(c) == 0)
         return refuse(invalid_argument, "ncclCommAbort", "no such communicator");
+    expect_no_recordings(c, "ncclCommAbort");
     let_streams_go();
     forget(c);
     return DET_NCCL_SUCCESS;

@@ -271,6 +271,8 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     const CUstream_st *s = stream_of(stream);
+    if (broken() != cudaSuccess)
+        return broken();
     if (s == nullptr)
         return set_error(cudaErrorInvalidResourceHandle);
     if (stopped(s->past))

@@ -82,10 +82,9 @@ static det_status start_gather(struct det_env *env, struct det_transport *t, int
 static det_status start_broadcast(struct det_env *env, struct det_transport *t, int slot,
                                   enum det_lane lane, void *data, size_t bytes)
 {
-    return start(
-        env, t, slot,
-        (struct transfer){
-            .lane = lane, .broadcast = true, .mine = data, .into = data, .bytes = bytes});
+    return start(env, t, slot,
+                 (struct transfer){
+                     .lane = lane, .broadcast = true, .mine = data, .into = data, .bytes = bytes});
 }
 
 static bool all_reached(atomic_uint_fast64_t *numbers, int32_t size, uint64_t number)
@@ -194,8 +193,8 @@ static void run_rank(void **state)
     (void)state;
     test_env_init(&t);
     det_communicator_settings_default(&settings);
-    assert_ok(&t.env, det_communicator_create(&t.env, open_transport(&t.env), &settings,
-                                              &communicator));
+    assert_ok(&t.env,
+              det_communicator_create(&t.env, open_transport(&t.env), &settings, &communicator));
     this_rank.part->run(communicator);
     det_communicator_close(&communicator);
     test_env_check(&t);
@@ -208,8 +207,8 @@ bool process_rank(const struct process_part *parts, size_t count, int *failures)
     if (text == NULL)
         return false;
     *failures = 1;
-    if (sscanf(text, "%63s %d %d %511s", name, &this_rank.rank, &this_rank.size,
-               this_rank.path) != 4)
+    if (sscanf(text, "%63s %d %d %511s", name, &this_rank.rank, &this_rank.size, this_rank.path) !=
+        4)
         return true;
     for (size_t i = 0; i < count; i++)
         if (strcmp(parts[i].name, name) == 0)

@@ -41,8 +41,8 @@ static det_status create(struct det_env *env, const struct det_learner *learner,
     DET_TRY_RETURN(refuse(env, &learner->settings));
     DET_TRY_RETURN(
         det_alloc(env, &r->gathered, (size_t)r->size, sizeof *r->gathered, "figures of the ranks"));
-    return det_cuda_buckets_create(env, &learner->graph,
-                                   det_cuda_bucket_floats(&learner->graph), &r->buckets);
+    return det_cuda_buckets_create(env, &learner->graph, det_cuda_bucket_floats(&learner->graph),
+                                   &r->buckets);
 }
 
 static det_status create_streams(struct det_env *env, const struct det_device *device,
@@ -88,11 +88,19 @@ det_status det_cuda_ranks_open(struct det_env *env, struct det_device *device,
     return status;
 }
 
+/* After a kernel that trapped nothing on the device can be ended, or waited for. */
+static bool is_alive(const struct det_cuda_ranks *r)
+{
+    const cudaError_t error = cudaStreamQuery(r->stream);
+    (void)cudaGetLastError();
+    return error == cudaSuccess || error == cudaErrorNotReady;
+}
+
 /* NCCL ends what is under way on the device; without that nothing on it ends. */
 static void cut(struct det_cuda_ranks *r)
 {
     r->over = true;
-    if (r->tie != NULL)
+    if (r->tie != NULL && is_alive(r))
         (void)r->nccl->ncclCommAbort(r->tie);
     r->tie = NULL;
 }

@@ -49,7 +49,8 @@ void det_cuda_ranks_close(struct det_env *env, struct det_cuda_ranks **ranks);
 /* How something went on each rank, as det_ranks_agree(). Collective. */
 det_status det_cuda_ranks_agree(struct det_env *env, struct det_cuda_ranks *ranks, det_status mine);
 /* Of a failure of this rank that the others do not ask about: they are told, and nothing is under
- * way any more. Returns `status`. */
+ * way any more. Recordings with the ranks in them must be gone: NCCL waits for their end, too.
+ * Returns `status`. */
 det_status det_cuda_ranks_fail(struct det_env *env, struct det_cuda_ranks *ranks,
                                det_status status);
 /* det_cuda_device_wait(), which also ends when a rank is lost. */

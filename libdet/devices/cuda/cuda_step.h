@@ -92,8 +92,11 @@ det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_st
  * that of the ranks' mean gradients; and at its end, `mine` being how this rank's part went, the
  * figures of all ranks in *result, or the failure of one of them. Collective. */
 det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_step *step);
-det_status det_cuda_step_join(struct det_env *env, const struct det_step *step, det_status mine,
+det_status det_cuda_step_join(struct det_env *env, struct det_step *step, det_status mine,
                               struct det_step_result *result);
+/* This rank failed in the middle of a step, or a rank is lost: det_cuda_ranks_fail(). Nothing for a
+ * step alone. */
+det_status det_cuda_step_part(struct det_env *env, struct det_step *step, det_status status);
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result);

@@ -93,8 +93,17 @@ static void add_up(const struct det_cuda_ranks *r, struct det_step_result *resul
     *result = sum;
 }
 
+det_status det_cuda_step_part(struct det_env *env, struct det_step *s, det_status status)
+{
+    if (s->ranks == NULL)
+        return status;
+    for (int i = 0; i < DET_CUDA_BATCHES; i++)
+        det_cuda_graph_forget(&s->batches[i].graph);
+    return det_cuda_ranks_fail(env, s->ranks, status);
+}
+
 /* What is finite is the same on all ranks, as they have asked each other on the device. */
-det_status det_cuda_step_join(struct det_env *env, const struct det_step *s, det_status mine,
+det_status det_cuda_step_join(struct det_env *env, struct det_step *s, det_status mine,
                               struct det_step_result *result)
 {
     struct det_cuda_ranks *r = s->ranks;
@@ -109,7 +118,7 @@ det_status det_cuda_step_join(struct det_env *env, const struct det_step *s, det
     const det_status status =
         det_ranks_gather(env, r->communicator, s->result, r->gathered, sizeof *r->gathered);
     if (status != DET_OK)
-        return det_cuda_ranks_fail(env, r, status);
+        return det_cuda_step_part(env, s, status);
     add_up(r, result);
     return DET_OK;
 }

@@ -247,7 +247,7 @@ static det_status wait(struct det_env *env, struct det_step *s, const char *what
  * over. */
 static det_status given_up(struct det_env *env, struct det_step *s, det_status status)
 {
-    (void)det_cuda_ranks_fail(env, s->ranks, status);
+    (void)det_cuda_step_part(env, s, status);
     (void)cudaStreamSynchronize(s->device->stream);
     return status;
 }
@@ -309,7 +309,7 @@ det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float le
     if (status == DET_OK)
         status = take_staged(env, s);
     if (status != DET_OK)
-        return det_cuda_ranks_fail(env, s->ranks, status);
+        return det_cuda_step_part(env, s, status);
     choose_net(s);
     stage_hyper(s, learning_rate);
     status = run(env, s);
@@ -327,7 +327,7 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
         return det_fail(env, DET_STATUS_INTERNAL, "the end of no training step");
     det_status status = det_cuda_device_use(env, s->device);
     if (status != DET_OK)
-        return det_cuda_ranks_fail(env, s->ranks, status);
+        return det_cuda_step_part(env, s, status);
     status = wait(env, s, "a training step");
     if (status != DET_OK)
         return given_up(env, s, status);

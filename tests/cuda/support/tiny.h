@@ -29,7 +29,7 @@ struct tiny_settings {
      * the other (tiny_turn()), and makes an update of all of them. */
     struct det_communicator *communicator;
     bool bf16_gradients;
-    bool quantise;      /* trained in 8 bits after so many updates */
+    bool quantise; /* trained in 8 bits after so many updates */
     int64_t quantise_delay;
     int32_t boxes; /* of the first image; the second has one less; 0: three */
 };
