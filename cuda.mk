@@ -57,13 +57,13 @@ UNIT_depthwise_gradients := dwconv_backward_data dwconv_backward_weight
 # Over pixels (kernels/reduce.cuh).
 UNIT_sums    := bn_apply bn_backward bn_moving bn_statistics bias_backward reduce weight_gradient
 # Of a step: pictures and detections, losses and update.
-UNIT_ends    := accumulate_gradients gradient_norm losses optimizer pictures postprocess preprocess targets
+UNIT_ends    := accumulate_gradients gradient_norm losses mean_gradients optimizer pictures postprocess preprocess targets
 UNIT_layers  := $(filter-out $(foreach u,$(KERNEL_UNITS),$(UNIT_$u)),$(basename $(notdir $(KERNEL_SRC))))
 KERNEL_OBJ   := $(KERNEL_UNITS:%=$(OBJ)/kernels/%.o)
 unit_of       = $(UNIT_$(basename $(notdir $(1))):%=kernels/%.cu)
 CUDA_OBJ     := $(KERNEL_OBJ) $(CUDA_SRC:%.c=$(OBJ)/%.o)
 CUDA_INCLUDE := $(addprefix -isystem ,$(sort $(patsubst %/,%,$(dir $(call cuda_header,cublasLt.h) $(call cuda_header,cuda_runtime_api.h) $(filter-out /usr/include/%,$(call cuda_header,cudnn.h)))))) -Ikernels
-# cublasLt and cuDNN are loaded at run time (cuda_libraries.c).
+# cublasLt, cuDNN and NCCL are loaded at run time (cuda_libraries.c, cuda_nccl.c).
 CUDA_LIBS    := $(CUDA_RUNTIME) -lrt
 # No C++ library behind the kernels: no exceptions, no guarded statics.
 NVCC_FLAGS   := $(NVCC_LANGUAGE) $(if $(filter 1,$(LINEINFO)),-lineinfo) $(if $(filter 1,$(WERROR)),-Werror all-warnings) -Xptxas -v \
@@ -99,7 +99,7 @@ endif
 ifneq ($(filter cuda-emu cuda-cov,$(CONFIG)),)
 EMU_SRC      := $(sort $(wildcard tests/cuda_emu/*.cc))
 KERNEL_OBJ   := $(KERNEL_SRC:%.cu=$(OBJ)/%.o)
-CUDA_OBJ     := $(KERNEL_OBJ) $(filter-out %/cuda_libraries.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
+CUDA_OBJ     := $(KERNEL_OBJ) $(filter-out %/cuda_libraries.o %/cuda_nccl.o,$(CUDA_SRC:%.c=$(OBJ)/%.o)) $(EMU_SRC:%.cc=$(OBJ)/%.o)
 CPPFLAGS_ALL += -DDET_CUDA_EMU -Itests/cuda_emu/include -Ikernels
 WITH_CUDA    := emulated
 CUDA_LIBS    := -lstdc++ $(if $(filter cuda-cov,$(CONFIG)),-lgcov)

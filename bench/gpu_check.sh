@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-usual="step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 int8-tests int8-inference torch tests memcheck racecheck rows-bf16 rows-tf32 rows-f32 int8-rows"
+usual="step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 int8-tests int8-inference torch tests ranks memcheck racecheck rows-bf16 rows-tf32 rows-f32 int8-rows"
 asked="synccheck initcheck batches" # only where --only names them
 kernels="test_cuda_bn test_cuda_dwconv test_cuda_elementwise test_cuda_losses test_cuda_optimizer test_cuda_postprocess
     test_cuda_preprocess test_cuda_targets test_cuda_layouts test_cuda_im2col test_cuda_weight_gradient
@@ -59,7 +59,8 @@ if [ -z "$gpu" ]; then
 fi
 arch=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader | head -1 | tr -d .)
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -1)
-echo "gpu-check: $gpu, sm_$arch, driver $driver"
+gpus=$(nvidia-smi --query-gpu=name --format=csv,noheader | wc -l)
+echo "gpu-check: $gpu, sm_$arch, driver $driver; GPUs: $gpus"
 
 if [ -d bin ]; then DET_GPU_BIN=${DET_GPU_BIN:-bin}; fi # this script is the bundle's own
 programs=${DET_GPU_BIN:-build/release/bin}
@@ -233,7 +234,7 @@ import glob, os, sys
 for folder in sys.path:
     print("\n".join(sorted(glob.glob(os.path.join(folder or ".", "nvidia", "*", "lib")))))' 2>/dev/null
     echo "${LD_LIBRARY_PATH:-}" | tr ':' '\n'
-    ldconfig -p 2>/dev/null | sed -n 's|.*lib\(cublasLt\|cudnn\)\.so.* => \(/.*\)/.*|\2|p' | sort -u
+    ldconfig -p 2>/dev/null | sed -n 's|.*lib\(cublasLt\|cudnn\|nccl\)\.so.* => \(/.*\)/.*|\2|p' | sort -u
     echo /usr/local/cuda/lib64
 }
 # find_library NAME: says where it is and has the loader look there.
@@ -268,6 +269,7 @@ if [ -r "$programs/../architectures" ]; then fits "$(cat "$programs/../architect
 searched=$(places)
 find_library libcublasLt
 find_library libcudnn
+[ "$gpus" -lt 2 ] || find_library libnccl
 
 deadline=$(($(date +%s) + seconds))
 for p in bf16 tf32 f32; do
@@ -284,7 +286,12 @@ else
     leave_out torch "python3 is not installed"
 fi
 # shellcheck disable=SC2046
-part tests 75 bench/gpu_groups.sh 40 "$tests" $("$tests" --list)
+part tests 75 bench/gpu_groups.sh 40 "$tests" $("$tests" --list | grep -v '^test_cuda_ranks$')
+if [ "$gpus" -gt 1 ]; then
+    part ranks 60 bench/gpu_groups.sh 55 "$tests" test_cuda_ranks
+else
+    leave_out ranks "one GPU"
+fi
 sanitize memcheck
 sanitize racecheck
 for p in bf16 tf32 f32; do

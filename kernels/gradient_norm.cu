@@ -66,17 +66,35 @@ size_t detk_gradient_norm_workspace(int32_t chunks)
     return (size_t)chunks * sizeof(chunk_sums);
 }
 
+cudaError_t detk_gradient_norm_chunks(cudaStream_t stream, const struct detk_chunk *chunks,
+                                      int32_t first, int32_t count, bool regularize,
+                                      const float *params, float *gradients, void *workspace)
+{
+    if (count > 0)
+        DET_LAUNCH(detk_chunk_norm, dim3((unsigned)count), dim3(OPTIMIZER_THREADS), 0, stream,
+                   chunks + first, regularize, params, gradients,
+                   static_cast<chunk_sums *>(workspace) + first);
+    return cudaGetLastError();
+}
+
+cudaError_t detk_gradient_norm_finish(cudaStream_t stream, int32_t chunk_count, float clip_norm,
+                                      const struct detk_loss_values *losses,
+                                      struct detk_step_result *step, const void *workspace)
+{
+    DET_LAUNCH(detk_finish_step, dim3(1), dim3(OPTIMIZER_THREADS), 0, stream, chunk_count,
+               static_cast<const chunk_sums *>(workspace), clip_norm, losses, step);
+    return cudaGetLastError();
+}
+
 cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chunks,
                                int32_t chunk_count, bool regularize, float clip_norm,
                                const float *params, float *gradients,
                                const struct detk_loss_values *losses, struct detk_step_result *step,
                                void *workspace)
 {
-    chunk_sums *sums = static_cast<chunk_sums *>(workspace);
-    if (chunk_count > 0)
-        DET_LAUNCH(detk_chunk_norm, dim3((unsigned)chunk_count), dim3(OPTIMIZER_THREADS), 0, stream,
-                   chunks, regularize, params, gradients, sums);
-    DET_LAUNCH(detk_finish_step, dim3(1), dim3(OPTIMIZER_THREADS), 0, stream, chunk_count, sums,
-               clip_norm, losses, step);
-    return cudaGetLastError();
+    const cudaError_t error = detk_gradient_norm_chunks(stream, chunks, 0, chunk_count, regularize,
+                                                        params, gradients, workspace);
+    return error != cudaSuccess
+               ? error
+               : detk_gradient_norm_finish(stream, chunk_count, clip_norm, losses, step, workspace);
 }

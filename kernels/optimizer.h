@@ -52,6 +52,22 @@ cudaError_t detk_gradient_norm(cudaStream_t stream, const struct detk_chunk *chu
                                const struct detk_loss_values *losses, struct detk_step_result *step,
                                void *workspace);
 
+/* The same in two: the pieces [first, first + count) of the table alone, whose sums wait in the
+ * workspace, which is theirs until then; and *step, when all pieces are there. */
+cudaError_t detk_gradient_norm_chunks(cudaStream_t stream, const struct detk_chunk *chunks,
+                                      int32_t first, int32_t count, bool regularize,
+                                      const float *params, float *gradients, void *workspace);
+cudaError_t detk_gradient_norm_finish(cudaStream_t stream, int32_t chunk_count, float clip_norm,
+                                      const struct detk_loss_values *losses,
+                                      struct detk_step_result *step, const void *workspace);
+
+/* After that, where several ranks learn together and the gradients are their sums by now: makes
+ * means of them, and norm, clip_factor, finite and update in *step what these say. Nothing when
+ * step->finite is 0: the ranks' lowest. Workspace as detk_gradient_norm(). */
+cudaError_t detk_mean_gradients(cudaStream_t stream, const struct detk_chunk *chunks,
+                                int32_t chunk_count, int32_t ranks, float clip_norm,
+                                float *gradients, struct detk_step_result *step, void *workspace);
+
 /* After detk_gradient_norm(), where `batches` of them make one update: takes the batch into `sums`
  * [floats] and *so_far, the first one (hyper->batches_done 0) in their place. With the last,
  * gradients and *step become the means over the batches, the norm that of the mean gradient;

@@ -7,6 +7,7 @@
 
 #include "cuda/support/tiny.h"
 #include "devices/cuda/cuda_conv.h"
+#include "devices/cuda/cuda_nccl.h"
 #include "devices/cuda/cuda_search.h"
 #include "support/io.h"
 
@@ -214,6 +215,30 @@ static void cudnn_is_not_needed(void **state)
     tiny_close(&tiny);
 }
 
+#else
+
+/* NCCL as it is installed; where it is not, what was searched. */
+static void nccl(void **state)
+{
+    (void)state;
+    struct test_env t;
+    const struct det_nccl *nccl = NULL;
+    test_env_init(&t);
+    const det_status status = det_cuda_nccl_load(&t.env, &nccl);
+    if (status == DET_OK) {
+        assert_in_range(nccl->version, 20000, 29999);
+        assert_non_null(nccl->ncclAllReduce);
+        assert_non_null(nccl->ncclCommAbort);
+        assert_string_equal(nccl->ncclGetErrorString(DET_NCCL_SUCCESS), "no error");
+        print_message("NCCL %d\n", nccl->version);
+    } else {
+        assert_int_equal(status, DET_STATUS_DEVICE);
+        assert_contains(t.env.error, "libnccl.so.2 was not found; searched: ");
+        assert_null(nccl);
+    }
+    test_env_check(&t);
+}
+
 #endif
 
 int test_cuda_libraries(void)
@@ -225,6 +250,8 @@ int test_cuda_libraries(void)
         cmocka_unit_test(each_allocation_fails),
 #ifdef DET_CUDA_EMU
         cmocka_unit_test(cudnn_is_not_needed),
+#else
+        cmocka_unit_test(nccl),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_libraries", tests, NULL, NULL);

@@ -346,6 +346,79 @@ static void batches_are_accumulated(void **state)
     close_rig(&r);
 }
 
+/* What the norm's pieces and detk_mean_gradients() make of gradients that are `ranks` ranks' sums. */
+static struct detk_step_result mean_on_device(struct rig *r, int32_t ranks, int32_t finite)
+{
+    struct detk_step_result step;
+    const int32_t half = r->chunk_count / 2;
+    upload(r->device_gradients, r->gradients, r->floats);
+    assert_cuda(detk_gradient_norm_chunks(0, r->device_chunks, half, r->chunk_count - half, true,
+                                          r->device_params, r->device_gradients, r->workspace));
+    assert_cuda(detk_gradient_norm_chunks(0, r->device_chunks, 0, half, true, r->device_params,
+                                          r->device_gradients, r->workspace));
+    assert_cuda(
+        detk_gradient_norm_finish(0, r->chunk_count, .5f, r->losses, r->step, r->workspace));
+    test_device_read(&step, r->step, sizeof step);
+    const struct detk_step_result whole = finish_on_host(r, true);
+    assert_near(step.gradient_norm, whole.gradient_norm, 1e-12 * whole.gradient_norm);
+    assert_near(step.total_loss, whole.total_loss, 1e-14);
+    step.finite = finite;
+    assert_cuda(cudaMemcpy(r->step, &step, sizeof step, cudaMemcpyHostToDevice));
+    assert_cuda(detk_mean_gradients(0, r->device_chunks, r->chunk_count, ranks, .5f,
+                                    r->device_gradients, r->step, r->workspace));
+    test_device_read(&step, r->step, sizeof step);
+    return step;
+}
+
+static void ranks_make_means(void **state)
+{
+    (void)state;
+    for (int32_t ranks = 2; ranks < 5; ranks++)
+        for (int32_t finite = 0; finite < 2; finite++) {
+            struct rig r = open_rig();
+            const struct detk_step_result got = mean_on_device(&r, ranks, finite);
+            double squares = 0;
+            for (int v = 0; v < VARIABLES; v++) {
+                float *gradient = r.gradients + r.offsets[v];
+                const size_t count = (size_t)variables[v].count;
+                if (!variables[v].trainable)
+                    continue;
+                if (finite)
+                    det_scale(NULL, gradient, count, (float)(1.0 / ranks));
+                squares += det_sum_of_squares(NULL, gradient, count);
+            }
+            float *device = malloc(r.floats * sizeof *device);
+            assert_non_null(device);
+            test_device_read(device, r.device_gradients, r.floats * sizeof *device);
+            assert_memory_equal(device, r.gradients, r.floats * sizeof *device);
+            free(device);
+            assert_near(got.gradient_norm, sqrt(squares), 1e-12 * sqrt(squares));
+            assert_int_equal(got.finite, finite);
+            assert_int_equal(got.update, finite);
+            assert_int_equal(got.matched_anchors, 7);
+            if (finite)
+                assert_near(got.clip_factor, det_clip_factor(got.gradient_norm, .5f), 0);
+            close_rig(&r);
+        }
+}
+
+/* Gradients that are finite on each rank, their sum is not. */
+static void sums_that_are_too_large(void **state)
+{
+    (void)state;
+    struct rig r = open_rig();
+    struct detk_step_result got = mean_on_device(&r, 2, 1);
+    assert_int_equal(got.update, 1);
+    r.gradients[r.offsets[VARIABLES - 1]] = INFINITY;
+    upload(r.device_gradients, r.gradients, r.floats);
+    assert_cuda(detk_mean_gradients(0, r.device_chunks, r.chunk_count, 2, .5f, r.device_gradients,
+                                    r.step, r.workspace));
+    test_device_read(&got, r.step, sizeof got);
+    assert_int_equal(got.finite, 0);
+    assert_int_equal(got.update, 0);
+    close_rig(&r);
+}
+
 /* A loss or a gradient that is not finite changes nothing. */
 static void bad_steps_change_nothing(void **state)
 {
@@ -375,6 +448,8 @@ int test_cuda_optimizer(void)
         cmocka_unit_test(updates_agree),
         cmocka_unit_test(averages_agree),
         cmocka_unit_test(batches_are_accumulated),
+        cmocka_unit_test(ranks_make_means),
+        cmocka_unit_test(sums_that_are_too_large),
         cmocka_unit_test(bad_steps_change_nothing),
     };
     return cmocka_run_group_tests_name("cuda_optimizer", tests, NULL, NULL);

@@ -6,7 +6,7 @@
  *               barriers, warp operations      graph.cc    capture and replay
  *   shared.cc   shared memory and its checks   machine.cc  devices, errors, counts, environment
  *   report.cc   messages                       translation.cc kernels in another form
- *   cublaslt.cc, cudnn.cc, cudnn_norm.cc
+ *   cublaslt.cc, cudnn.cc, cudnn_norm.cc, nccl.cc
  */
 #ifndef DET_EMU_EMU_H
 #define DET_EMU_EMU_H
@@ -92,6 +92,7 @@ void memory_reset();
 void streams_reset();
 void graphs_reset();
 void copies_reset();
+void nccl_reset();
 /* True when the test wants this allocation to fail. */
 bool allocation_fails();
 /* Of each operation that a stream gets: an error when the test wants this one to fail. Counts. */

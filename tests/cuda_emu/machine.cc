@@ -182,6 +182,7 @@ cudaError_t cudaDeviceReset(void)
         return error;
     trap = last_error = cudaSuccess;
     totals.resets++;
+    nccl_reset();
     graphs_reset();
     copies_reset();
     streams_reset();
@@ -296,6 +297,15 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
     properties->maxThreadsPerBlock = 1024;
     properties->l2CacheSize = 50 << 20;
     return cudaSuccess;
+}
+
+/* Each on a bus of its own. */
+cudaError_t cudaDeviceGetPCIBusId(char *text, int bytes, int device)
+{
+    const cudaError_t error = check_device(device);
+    if (error == cudaSuccess)
+        snprintf(text, (size_t)bytes, "0000:%02x:00.0", device + 1);
+    return error;
 }
 
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device)

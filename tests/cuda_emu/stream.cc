@@ -16,6 +16,9 @@ static unsigned next_number = 1;
 static vector_clock host; /* what the host has waited for */
 static history process;   /* outside of captures */
 CUstream_st *running_stream;
+/* Of the operation that does not end; position 0: none. */
+static unsigned stopped_number;
+static uint64_t stopped_position;
 double clock_us;
 
 void join(vector_clock &into, const vector_clock &other)
@@ -48,6 +51,25 @@ void stream_counts(cuda_emu_counts *counts)
     for (const CUstream_st *s : streams)
         counts->live_blocking_streams += s->blocking;
     counts->live_events = (long)events.size();
+}
+
+void stop_streams()
+{
+    if (stopped_position != 0)
+        return;
+    stopped_number = running_stream->number;
+    stopped_position = running_stream->position;
+}
+
+void let_streams_go()
+{
+    stopped_position = 0;
+}
+
+bool stopped(const vector_clock &past)
+{
+    const auto known = past.find(stopped_number);
+    return stopped_position != 0 && known != past.end() && known->second >= stopped_position;
 }
 
 /* --- order --- */
@@ -171,6 +193,8 @@ cudaError_t issue(cudaStream_t handle, const char *name, std::vector<access> acc
     }
     if (!order_accesses(s, name, accesses, &process))
         return set_error(cudaErrorLaunchFailure);
+    if (stopped(s->past))
+        return cudaSuccess;
     running_stream = s;
     clock_us++;
     return action() ? cudaSuccess : set_error(cudaErrorLaunchFailure);
@@ -184,6 +208,10 @@ static cudaError_t host_waits(const char *call, const vector_clock &past)
     if (error != cudaSuccess)
         return error;
     totals.host_waits++;
+    if (stopped(past)) {
+        report("%s would wait for ever: a rank is gone", call);
+        return set_error(cudaErrorLaunchFailure);
+    }
     join(host, past);
     host_knows(past);
     return cudaPeekAtLastError();
@@ -242,8 +270,14 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream)
 
 cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
-    return stream_of(stream) != nullptr ? not_while_capturing("cudaStreamQuery")
-                                        : set_error(cudaErrorInvalidResourceHandle);
+    const CUstream_st *s = stream_of(stream);
+    if (broken() != cudaSuccess)
+        return broken();
+    if (s == nullptr)
+        return set_error(cudaErrorInvalidResourceHandle);
+    if (stopped(s->past))
+        return set_error(cudaErrorNotReady);
+    return not_while_capturing("cudaStreamQuery");
 }
 
 cudaError_t cudaDeviceSynchronize(void)

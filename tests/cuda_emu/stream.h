@@ -77,6 +77,12 @@ void host_knows(const vector_clock &past);
 void copy_to_host_later(void *to, const void *from, size_t bytes);
 void drop_waiting_copies(const vector_clock &past);
 extern CUstream_st *running_stream;
+/* The operation that runs does not end on a device: nothing behind it is carried out, until they
+ * are let go. */
+void stop_streams();
+void let_streams_go();
+/* What is behind `past` waits for that. */
+bool stopped(const vector_clock &past);
 
 } // namespace det_emu
 

@@ -10,9 +10,10 @@
 #include "support/shell.h"
 
 static const char *const parts[] = {
-    "step-bf16",  "step-tf32",      "step-f32", "inference-bf16", "inference-tf32", "inference-f32",
-    "int8-tests", "int8-inference", "torch",    "tests",          "memcheck",       "racecheck",
-    "rows-bf16",  "rows-tf32",      "rows-f32", "int8-rows"};
+    "step-bf16",     "step-tf32",  "step-f32",       "inference-bf16", "inference-tf32",
+    "inference-f32", "int8-tests", "int8-inference", "torch",          "tests",
+    "ranks",         "memcheck",   "racecheck",      "rows-bf16",      "rows-tf32",
+    "rows-f32",      "int8-rows"};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 /* A machine as the scripts see it. Its folder holds programs and results. */
@@ -66,7 +67,8 @@ static void machine_open(struct machine *m, bool gpu)
         0);
     if (gpu)
         pretend(m, "nvidia-smi",
-                "case $1 in *name*) echo 'Pretended \"GPU\"';; *compute_cap*) echo 9.0;; *) echo "
+                "case $1 in *name*) echo 'Pretended \"GPU\"'; echo second;; *compute_cap*) echo "
+                "9.0;; *) echo "
                 "1.2;; esac");
     static const char *const compilers[] = {"make", "nvcc", "gcc", "cc", "g++"};
     for (size_t i = 0; i < sizeof compilers / sizeof *compilers; i++)
@@ -185,7 +187,7 @@ static void whole(void **state)
     run(&m, "", "");
     if (m.status != 0)
         fail_msg("status %d: %s", m.status, m.output);
-    assert_contains(m.output, "Pretended \"GPU\", sm_90, driver 1.2");
+    assert_contains(m.output, "Pretended \"GPU\", sm_90, driver 1.2; GPUs: 2");
     assert_string_equal(text_of(m.json, "gpu"), "Pretended \"GPU\"");
     for (int i = 0; i < PARTS; i++) {
         expect_part(&m, parts[i], "passed");
@@ -269,6 +271,10 @@ static void failures(void **state)
     assert_int_equal(m.status, 0);
     expect_part(&m, "torch", "skipped: python3 is not installed");
     expect_part(&m, "memcheck", "skipped: compute-sanitizer is not installed");
+    pretend(&m, "nvidia-smi", "case $1 in *name*) echo one;; *) echo 9.0;; esac");
+    run(&m, "", "--only ranks");
+    assert_int_equal(m.status, 0);
+    expect_part(&m, "ranks", "skipped: one GPU");
     machine_close(&m);
 }
 

@@ -5,6 +5,7 @@
 #include "base/forks.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_libraries.h"
+#include "ranks/place.h"
 #include "support/mem.h"
 
 static const char *precision_name(enum det_precision precision)
@@ -57,14 +58,25 @@ static det_status choose(struct det_env *env, struct det_device *d)
                         wanted < 0 ? 0 : wanted, count);
     if (wanted >= 0)
         return look_at(env, d, wanted);
-    /* The first usable one; when none is, the message is about the last. */
+    /* The first usable one, of several ranks on a machine the first from the rank's place on; when
+     * none is, the message is about the last. */
     det_status status = DET_OK;
-    for (int32_t index = 0; index < count; index++) {
-        status = look_at(env, d, index);
+    for (int32_t i = 0; i < count; i++) {
+        status = look_at(env, d, (det_launched_place_here() + i) % count);
         if (status == DET_OK)
             break;
     }
     return status;
+}
+
+static det_status open_libraries(struct det_env *env, struct det_device *d)
+{
+    DET_TRY_RETURN(det_cuda_device_use(env, d));
+    DET_TRY_RETURN(det_cuda_check(env, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
+                                  "creating a stream"));
+    DET_TRY_RETURN(det_cuda_check(env, cudaStreamCreateWithFlags(&d->copies, cudaStreamNonBlocking),
+                                  "creating a stream"));
+    return det_cublas_check(env, cublasLtCreate(&d->cublas), "starting cublasLt");
 }
 
 det_status det_cuda_device_open(struct det_env *env, const struct det_device_settings *settings,
@@ -80,12 +92,7 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
     det_status status = DET_OK;
     DET_TRY(choose(env, d));
     DET_TRY(det_cuda_cublas_load(env));
-    DET_TRY(det_cuda_device_use(env, d));
-    DET_TRY(det_cuda_check(env, cudaStreamCreateWithFlags(&d->stream, cudaStreamNonBlocking),
-                           "creating a stream"));
-    DET_TRY(det_cuda_check(env, cudaStreamCreateWithFlags(&d->copies, cudaStreamNonBlocking),
-                           "creating a stream"));
-    DET_TRY(det_cublas_check(env, cublasLtCreate(&d->cublas), "starting cublasLt"));
+    DET_TRY(open_libraries(env, d));
     *out = d;
     return DET_OK;
 fail:
@@ -130,6 +137,26 @@ void det_cuda_device_close(struct det_env *env, struct det_device **device)
         close_libraries(d);
     det_free(env, &d->choices);
     det_free(env, device);
+}
+
+det_status det_cuda_device_prefer(struct det_env *env, struct det_device *d, int32_t index)
+{
+    struct det_device other = {.settings = d->settings, .forks = d->forks, .type = d->type};
+    det_status status = DET_OK;
+    int count = 0;
+    if (d->settings.index >= 0 || d->used || index == d->index)
+        return DET_OK;
+    DET_TRY_RETURN(det_cuda_check(env, cudaGetDeviceCount(&count), "looking for a GPU"));
+    if (index >= count)
+        return DET_OK;
+    DET_TRY(look_at(env, &other, index));
+    DET_TRY(open_libraries(env, &other));
+    close_libraries(d);
+    *d = other;
+    return DET_OK;
+fail:
+    close_libraries(&other);
+    return status;
 }
 
 void det_cuda_device_describe(const struct det_device *d, char *text, size_t bytes)

@@ -26,6 +26,7 @@ struct det_cuda_choice;
 struct det_device {
     struct det_device_settings settings;
     int32_t index, major, minor; /* compute capability major.minor */
+    bool used;                   /* something was made for it */
     unsigned forks; /* det_forks() of the process that opened it: CUDA does not survive a fork */
     char name[256];
     enum detk_type type; /* of activations and of their gradients */
@@ -46,6 +47,9 @@ det_status det_cuda_device_open(struct det_env *env, const struct det_device_set
  * own state) has lost its memory and handles and gets errors from then on. The sure way on is a new
  * process; other processes are not concerned. */
 void det_cuda_device_close(struct det_env *env, struct det_device **device);
+/* Another GPU, by its index, where nobody named one and nothing was made for this one; else, and
+ * where there is none of that index, it stays. */
+det_status det_cuda_device_prefer(struct det_env *env, struct det_device *device, int32_t index);
 void det_cuda_device_describe(const struct det_device *device, char *text, size_t bytes);
 
 /* CUDA's notion of a current device is each host thread's own: every entry of the backend begins

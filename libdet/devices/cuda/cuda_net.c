@@ -154,6 +154,7 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
         .q8.quantised = quantised,
     };
     det_status status = DET_OK;
+    device->used = true;
     DET_TRY(det_alloc(env, &net->late_relu6, (size_t)graph->tensor_count, sizeof *net->late_relu6,
                       "network"));
     DET_TRY(det_alloc(env, &net->late_norm, (size_t)graph->tensor_count, sizeof *net->late_norm,

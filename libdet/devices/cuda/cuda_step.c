@@ -32,6 +32,25 @@ static void place_targets(struct det_step *s)
     s->targets_at[MATCHED_COUNT] = det_cuda_layout_add(&s->layout, 1, sizeof(int64_t));
 }
 
+/* Entries of the table of moving statistics: each rank's batch moves them. */
+static size_t moving_count(const struct det_step *s)
+{
+    return (size_t)s->norm_count * (size_t)(s->ranks != NULL ? s->ranks->size : 1);
+}
+
+static void place_ranks(struct det_step *s)
+{
+    struct det_cuda_layout *layout = &s->layout;
+    const struct det_cuda_ranks *r = s->ranks;
+    if (r == NULL)
+        return;
+    s->statistics_at = det_cuda_layout_add(layout, (size_t)r->size * s->net.plan.statistics_floats,
+                                           sizeof *r->statistics);
+    s->squares_at = det_cuda_layout_add(layout, detk_gradient_norm_workspace(s->chunk_count), 1);
+    if (s->learner->settings.bf16_gradients)
+        s->wire_at = det_cuda_layout_add(layout, r->buckets.most_floats, sizeof(uint16_t));
+}
+
 /* All that does not depend on the number of boxes. */
 static void place(struct det_step *s)
 {
@@ -58,7 +77,7 @@ static void place(struct det_step *s)
     }
     s->hyper_at = det_cuda_layout_add(layout, 1, sizeof *s->hyper);
     s->chunks_at = det_cuda_layout_add(layout, (size_t)s->chunk_count, sizeof *s->chunks);
-    s->moving_at = det_cuda_layout_add(layout, (size_t)s->norm_count, sizeof *s->moving);
+    s->moving_at = det_cuda_layout_add(layout, moving_count(s), sizeof *s->moving);
     s->heads_at = det_cuda_layout_add(layout, (size_t)s->norm_count + 1, sizeof *s->heads);
     const size_t loss_bytes = detk_losses_workspace(s->batch, g->anchor_count, l->spec.num_classes);
     const size_t norm_bytes = detk_gradient_norm_workspace(s->chunk_count);
@@ -68,15 +87,17 @@ static void place(struct det_step *s)
                                  most(loss_bytes, norm_bytes)),
                             1);
     det_cuda_fold_place(l, layout, &s->fold);
+    place_ranks(s);
 }
 
 /* Everything that is decided before memory is taken, for any batch size. */
 static det_status plan(struct det_env *env, struct det_device *device, struct det_learner *learner,
-                       int32_t batch, struct det_step *s)
+                       struct det_cuda_ranks *ranks, int32_t batch, struct det_step *s)
 {
     *s = (struct det_step){
         .device = device,
         .learner = learner,
+        .ranks = ranks,
         .batch = batch,
         .chunk_count = det_cuda_chunk_count(&learner->graph),
         .norm_count = det_cuda_norm_count(&learner->graph),
@@ -110,7 +131,7 @@ static det_status bytes_for(struct det_env *env, void *argument, int32_t batch, 
 {
     const struct det_step *of = argument;
     struct det_step trial;
-    DET_TRY_RETURN(plan(env, of->device, of->learner, batch, &trial));
+    DET_TRY_RETURN(plan(env, of->device, of->learner, of->ranks, batch, &trial));
     *bytes = trial.layout.too_large ? SIZE_MAX : bytes_of(&trial);
     det_cuda_net_free(env, &trial.net);
     det_cuda_fold_free(env, &trial.fold);
@@ -152,6 +173,16 @@ static void *in_memory(const struct det_step *s, size_t offset)
     return s->memory.at + offset;
 }
 
+static void bind_ranks(struct det_step *s)
+{
+    if (s->ranks == NULL)
+        return;
+    s->ranks->statistics = in_memory(s, s->statistics_at);
+    s->ranks->squares = in_memory(s, s->squares_at);
+    if (s->learner->settings.bf16_gradients)
+        s->ranks->wire = in_memory(s, s->wire_at);
+}
+
 static void bind(struct det_step *s)
 {
     s->params = in_memory(s, s->params_at);
@@ -185,6 +216,7 @@ static void bind(struct det_step *s)
     s->moving = in_memory(s, s->moving_at);
     s->heads = in_memory(s, s->heads_at);
     s->workspace = in_memory(s, s->workspace_at);
+    bind_ranks(s);
     det_cuda_net_bind(&s->net, s->memory.at, s->params, s->gradients, s->workspace);
     det_cuda_fold_bind(&s->fold, s->memory.at, s->workspace);
 }
@@ -193,14 +225,16 @@ static det_status upload_moving(struct det_env *env, struct det_step *s)
 {
     struct detk_bn_moving *entries = NULL;
     int32_t *heads = NULL;
-    const size_t count = (size_t)s->norm_count;
+    const size_t count = moving_count(s), heads_count = (size_t)s->norm_count + 1;
+    const struct det_cuda_ranks *r = s->ranks;
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &entries, count, sizeof *entries, "table of batch norms"));
-    DET_TRY(det_alloc(env, &heads, count + 1, sizeof *heads, "table of batch norms"));
-    s->moving_runs = det_cuda_fill_moving(&s->net, entries, heads);
+    DET_TRY(det_alloc(env, &heads, heads_count, sizeof *heads, "table of batch norms"));
+    s->moving_runs = det_cuda_fill_moving(&s->net, r != NULL ? r->statistics : s->net.statistics,
+                                          r != NULL ? r->size : 1, entries, heads);
     DET_TRY(det_cuda_upload(env, s->device, s->moving, entries, count * sizeof *entries,
                             "table of batch norms"));
-    DET_TRY(det_cuda_upload(env, s->device, s->heads, heads, (count + 1) * sizeof *heads,
+    DET_TRY(det_cuda_upload(env, s->device, s->heads, heads, heads_count * sizeof *heads,
                             "table of batch norms"));
 fail:
     det_free(env, &entries);
@@ -223,17 +257,18 @@ static det_status upload_constants(struct det_env *env, struct det_step *s)
     return det_cuda_fold_upload(env, s->device, s->learner, &s->fold);
 }
 
-det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
-                                struct det_learner *learner, struct det_step **out)
+/* A failure leaves the ranks as they are. */
+static det_status create(struct det_env *env, struct det_device *device,
+                         struct det_learner *learner, struct det_cuda_ranks *ranks,
+                         struct det_step **out)
 {
-    *out = NULL;
     struct det_step *s = NULL;
     DET_TRY_RETURN(det_precision_trains(env, device->settings.precision));
     DET_TRY_RETURN(det_cuda_device_use(env, device));
     DET_TRY_RETURN(det_target_settings_check(env, &learner->settings.targets));
     DET_TRY_RETURN(det_loss_settings_check(env, &learner->settings.loss));
     DET_TRY_RETURN(det_alloc(env, &s, 1, sizeof *s, "training step"));
-    det_status status = plan(env, device, learner, learner->settings.batch_size, s);
+    det_status status = plan(env, device, learner, ranks, learner->settings.batch_size, s);
     if (status == DET_OK)
         status = det_cuda_fit(env, "a training step", s->batch,
                               s->layout.too_large ? SIZE_MAX : bytes_of(s), bytes_for, s);
@@ -249,9 +284,26 @@ det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
         status = upload_constants(env, s);
     if (status == DET_OK)
         status = det_cuda_step_push(env, s);
-    if (status != DET_OK)
+    if (status != DET_OK) {
+        s->ranks = NULL;
         det_cuda_step_destroy(env, &s);
+    }
     *out = s;
+    return status;
+}
+
+det_status det_cuda_step_create(struct det_env *env, struct det_device *device,
+                                struct det_learner *learner, struct det_step **out)
+{
+    struct det_cuda_ranks *ranks = NULL;
+    *out = NULL;
+    DET_TRY_RETURN(det_cuda_ranks_open(env, device, learner, &ranks));
+    const det_status status =
+        det_cuda_ranks_agree(env, ranks, create(env, device, learner, ranks, out));
+    if (status != DET_OK && *out == NULL)
+        det_cuda_ranks_close(env, &ranks);
+    else if (status != DET_OK)
+        det_cuda_step_destroy(env, out);
     return status;
 }
 
@@ -266,6 +318,7 @@ void det_cuda_step_destroy(struct det_env *env, struct det_step **step)
     (void)cudaStreamSynchronize(s->device->stream);
     for (int i = 0; i < DET_CUDA_BATCHES; i++)
         det_cuda_batch_destroy(&s->batches[i]);
+    det_cuda_ranks_close(env, &s->ranks);
     det_cuda_net_free(env, &s->net);
     det_cuda_fold_free(env, &s->fold);
     det_cuda_block_destroy(&s->memory);

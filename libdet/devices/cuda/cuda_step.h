@@ -11,6 +11,7 @@
 #include "devices/cuda/cuda_batch.h"
 #include "devices/cuda/cuda_fold.h"
 #include "devices/cuda/cuda_net.h"
+#include "devices/cuda/cuda_ranks.h"
 #include "devices/cuda/cuda_tables.h"
 #include "losses.h"
 #include "model/learner_state.h"
@@ -20,8 +21,9 @@ struct det_step {
     struct det_learner *learner;
     int32_t batch;
     struct det_cuda_net net;
-    bool rounds;               /* the next step is of this network: */
-    struct det_cuda_fold fold; /* with settings.quantise; in the same memory as `net` */
+    bool rounds;                  /* the next step is of this network: */
+    struct det_cuda_fold fold;    /* with settings.quantise; in the same memory as `net` */
+    struct det_cuda_ranks *ranks; /* that learn with it; NULL: it learns alone */
     struct det_cuda_block memory, pinned;
 
     struct det_cuda_batch batches[DET_CUDA_BATCHES];
@@ -37,6 +39,8 @@ struct det_step {
     size_t params_at, gradients_at, slots_at[DET_MOST_SLOTS], anchors_at, targets_at[7], losses_at,
         picture_sums_at, found_at, sums_at, so_far_at, hyper_at, chunks_at, moving_at, heads_at,
         workspace_at;
+    /* With ranks: places of what they have pointers to. */
+    size_t statistics_at, squares_at, wire_at;
     struct det_cuda_layout layout;
 
     /* Device memory. */
@@ -84,6 +88,15 @@ det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_ste
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *step);
+/* cuda_step_ranks.c: the same of a step with other ranks: all from the input to the norm, which is
+ * that of the ranks' mean gradients; and at its end, `mine` being how this rank's part went, the
+ * figures of all ranks in *result, or the failure of one of them. Collective. */
+det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_join(struct det_env *env, struct det_step *step, det_status mine,
+                              struct det_step_result *result);
+/* This rank failed in the middle of a step, or a rank is lost: det_cuda_ranks_fail(). Nothing for a
+ * step alone. */
+det_status det_cuda_step_part(struct det_env *env, struct det_step *step, det_status status);
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result);

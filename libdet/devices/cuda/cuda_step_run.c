@@ -3,6 +3,7 @@
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_step.h"
 #include "pictures.h"
+#include "ranks/communicator.h"
 
 /* Batch for the step after the one that is under way, or for the next when none is. */
 det_status det_cuda_step_stage_pictures(struct det_env *env, struct det_step *s,
@@ -199,7 +200,8 @@ static det_status enqueue_result(struct det_env *env, struct det_step *s)
 static det_status whole_step(struct det_env *env, void *argument)
 {
     struct det_step *s = argument;
-    DET_TRY_RETURN(enqueue_gradients(env, s));
+    DET_TRY_RETURN(s->ranks == NULL ? enqueue_gradients(env, s)
+                                    : det_cuda_step_enqueue_joined(env, s));
     DET_TRY_RETURN(enqueue_hyper(env, s));
     if (s->learner->settings.accumulate > 1)
         DET_TRY_RETURN(det_cuda_check(env, accumulate(s), "accumulating the gradients"));
@@ -207,7 +209,8 @@ static det_status whole_step(struct det_env *env, void *argument)
     return enqueue_result(env, s);
 }
 
-/* The step's figures, and an error when one is not finite, as det_learner_gradients() words it. */
+/* The step's figures, and an error when one is not finite, as det_learner_gradients() words it.
+ * Where they are not finite on another rank only, this one has nothing to say. */
 static det_status take_result(struct det_env *env, struct det_step *s,
                               struct det_step_result *result)
 {
@@ -220,7 +223,7 @@ static det_status take_result(struct det_env *env, struct det_step *s,
         .gradient_norm = found->gradient_norm,
         .matched_anchors = found->matched_anchors,
     };
-    if (found->finite != 0)
+    if (found->finite != 0 || (isfinite(found->total_loss) && isfinite(found->gradient_norm)))
         return DET_OK;
     if (isfinite(found->total_loss))
         return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
@@ -235,16 +238,35 @@ static det_status take_result(struct det_env *env, struct det_step *s,
 static det_status wait(struct det_env *env, struct det_step *s, const char *what)
 {
     s->running = false;
-    DET_TRY_RETURN(det_cuda_device_wait(env, s->device, what));
+    DET_TRY_RETURN(det_cuda_ranks_wait(env, s->device, s->ranks, what));
     s->learned->under_way = false;
     return DET_OK;
 }
 
-/* Half a step was enqueued: its input may be filled anew when it is over. */
-static det_status given_up(struct det_step *s, det_status status)
+/* Half a step was enqueued, or nobody waited for its end: its input may be filled anew when it is
+ * over. */
+static det_status given_up(struct det_env *env, struct det_step *s, det_status status)
 {
+    (void)det_cuda_step_part(env, s, status);
     (void)cudaStreamSynchronize(s->device->stream);
     return status;
+}
+
+/* Ranks that have parted do not come together again. */
+static det_status check_ranks(struct det_env *env, const struct det_step *s)
+{
+    if (s->ranks == NULL || !s->ranks->over)
+        return DET_OK;
+    DET_TRY_RETURN(det_ranks_check(env, s->ranks->communicator));
+    return det_fail(env, DET_STATUS_DEVICE, "a training step after the ranks have parted");
+}
+
+/* As a recording where that is possible. */
+static det_status run(struct det_env *env, struct det_step *s)
+{
+    return s->ranks == NULL || s->ranks->captures
+               ? det_cuda_graph_run(env, s->device, &s->learned->graph, whole_step, s)
+               : whole_step(env, s);
 }
 
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *s, const float *images,
@@ -259,7 +281,7 @@ det_status det_cuda_step_gradients(struct det_env *env, struct det_step *s, cons
     if (status == DET_OK)
         status = enqueue_result(env, s);
     if (status != DET_OK)
-        return given_up(s, status);
+        return given_up(env, s, status);
     DET_TRY_RETURN(wait(env, s, "computing the gradients"));
     return take_result(env, s, result);
 }
@@ -268,6 +290,9 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
                                 const struct det_step_result *result)
 {
     (void)result; /* the device has it */
+    if (s->ranks != NULL)
+        return det_fail(env, DET_STATUS_UNSUPPORTED,
+                        "an update apart from its gradients by several ranks on cuda");
     DET_TRY_RETURN(det_cuda_device_use(env, s->device));
     stage_hyper(s, learning_rate);
     DET_TRY_RETURN(enqueue_hyper(env, s));
@@ -279,13 +304,17 @@ det_status det_cuda_step_update(struct det_env *env, struct det_step *s, float l
 
 det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float learning_rate)
 {
-    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
-    DET_TRY_RETURN(take_staged(env, s));
+    DET_TRY_RETURN(check_ranks(env, s));
+    det_status status = det_cuda_device_use(env, s->device);
+    if (status == DET_OK)
+        status = take_staged(env, s);
+    if (status != DET_OK)
+        return det_cuda_step_part(env, s, status);
     choose_net(s);
     stage_hyper(s, learning_rate);
-    const det_status status = det_cuda_graph_run(env, s->device, &s->learned->graph, whole_step, s);
+    status = run(env, s);
     if (status != DET_OK)
-        return given_up(s, status);
+        return given_up(env, s, status);
     s->running = true;
     return DET_OK;
 }
@@ -296,9 +325,16 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
     *result = (struct det_step_result){0};
     if (!s->running)
         return det_fail(env, DET_STATUS_INTERNAL, "the end of no training step");
-    DET_TRY_RETURN(det_cuda_device_use(env, s->device));
-    DET_TRY_RETURN(wait(env, s, "a training step"));
-    DET_TRY_RETURN(take_result(env, s, result));
+    det_status status = det_cuda_device_use(env, s->device);
+    if (status != DET_OK)
+        return det_cuda_step_part(env, s, status);
+    status = wait(env, s, "a training step");
+    if (status != DET_OK)
+        return given_up(env, s, status);
+    status = take_result(env, s, result);
+    if (s->ranks != NULL)
+        status = det_cuda_step_join(env, s, status, result);
+    DET_TRY_RETURN(status);
     s->learner->ranges.updates += s->rounds;
     return DET_OK;
 }

@@ -6,14 +6,17 @@ static bool has_chunks(const struct det_param *param)
     return param->trainable || param->l2 > 0;
 }
 
+int32_t det_cuda_param_chunks(const struct det_param *param)
+{
+    return has_chunks(param) ? (int32_t)((param->count + DETK_CHUNK - 1) / DETK_CHUNK) : 0;
+}
+
 int32_t det_cuda_chunk_count(const struct det_graph *graph)
 {
-    size_t count = 0;
-    for (int32_t p = 0; p < graph->param_count; p++) {
-        if (has_chunks(&graph->params[p]))
-            count += (graph->params[p].count + DETK_CHUNK - 1) / DETK_CHUNK;
-    }
-    return (int32_t)count;
+    int32_t count = 0;
+    for (int32_t p = 0; p < graph->param_count; p++)
+        count += det_cuda_param_chunks(&graph->params[p]);
+    return count;
 }
 
 void det_cuda_fill_chunks(const struct det_graph *graph, const bool *trainable,
@@ -43,13 +46,14 @@ int32_t det_cuda_norm_count(const struct det_graph *graph)
     return count;
 }
 
-static struct detk_bn_moving moving_of(const struct det_cuda_net *net, int32_t index)
+static struct detk_bn_moving moving_of(const struct det_cuda_net *net, const float *statistics,
+                                       int32_t index)
 {
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
     const int32_t channels = g->tensors[op->out].channels;
     const double rows = (double)det_net_rows(g, op->out, net->batch);
-    const float *mean = net->statistics + net->plan.statistics_offsets[index];
+    const float *mean = statistics + net->plan.statistics_offsets[index];
     return (struct detk_bn_moving){
         .mean = mean,
         .variance = mean + channels,
@@ -72,8 +76,8 @@ static bool seen_before(const struct det_graph *graph, int32_t index)
     return false;
 }
 
-int32_t det_cuda_fill_moving(const struct det_cuda_net *net, struct detk_bn_moving *entries,
-                             int32_t *heads)
+int32_t det_cuda_fill_moving(const struct det_cuda_net *net, const float *statistics, int32_t ranks,
+                             struct detk_bn_moving *entries, int32_t *heads)
 {
     const struct det_graph *g = net->graph;
     int32_t filled = 0, runs = 0;
@@ -81,9 +85,11 @@ int32_t det_cuda_fill_moving(const struct det_cuda_net *net, struct detk_bn_movi
         if (g->ops[first].kind != DET_OP_BATCH_NORM || seen_before(g, first))
             continue;
         heads[runs++] = filled;
-        for (int32_t i = first; i < g->op_count; i++) {
-            if (g->ops[i].kind == DET_OP_BATCH_NORM && g->ops[i].mean == g->ops[first].mean)
-                entries[filled++] = moving_of(net, i);
+        for (int32_t r = 0; r < ranks; r++) {
+            const float *of_rank = statistics + (size_t)r * net->plan.statistics_floats;
+            for (int32_t i = first; i < g->op_count; i++)
+                if (g->ops[i].kind == DET_OP_BATCH_NORM && g->ops[i].mean == g->ops[first].mean)
+                    entries[filled++] = moving_of(net, of_rank, i);
         }
     }
     heads[runs] = filled;

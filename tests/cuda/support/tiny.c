@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "ranks/communicator.h"
 #include "support/cpu_device.h"
 #include "support/formula.h"
 #include "support/mem.h"
@@ -44,6 +45,15 @@ void tiny_boxes(struct tiny *tiny, int32_t count)
     }
 }
 
+void tiny_turn(struct tiny *tiny, int32_t number)
+{
+    const size_t count = (size_t)TINY_SIDE * TINY_SIDE * 3;
+    for (int32_t n = 0; n < TINY_BATCH; n++)
+        formula_image(number * TINY_BATCH + n, TINY_SIDE, TINY_SIDE,
+                      tiny->images + (size_t)n * count);
+    tiny_boxes(tiny, tiny->boxes + number);
+}
+
 void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
 {
     const char *reason = NULL;
@@ -61,23 +71,26 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     learning.rule = settings->rule;
     learning.clip_norm = settings->clip_norm;
     learning.average_decay = settings->average_decay;
-    learning.accumulate = settings->accumulate > 0 ? settings->accumulate : 1;
+    const int32_t batches = settings->accumulate > 0 ? settings->accumulate : 1;
+    learning.accumulate = batches * det_ranks_size(settings->communicator);
     learning.quantise = settings->quantise;
     learning.quantise_delay = settings->quantise_delay;
     tiny->cpu_device = test_cpu_device(env, ops, NULL);
     assert_ok(env, det_learner_create(env, &spec, &learning, det_backend_cpu(), tiny->cpu_device, 7,
                                       &tiny->cpu));
+    learning.accumulate = batches;
+    learning.communicator = settings->communicator;
+    learning.bf16_gradients = settings->bf16_gradients;
     assert_ok(env, tiny->backend->device_open(env, &settings->device, &tiny->device));
     assert_ok(
         env, det_learner_create(env, &spec, &learning, tiny->backend, tiny->device, 7, &tiny->gpu));
     const size_t count = (size_t)TINY_BATCH * TINY_SIDE * TINY_SIDE * 3;
     tiny->images = malloc(count * sizeof *tiny->images);
     assert_non_null(tiny->images);
-    for (int32_t n = 0; n < TINY_BATCH; n++)
-        formula_image(n, TINY_SIDE, TINY_SIDE, tiny->images + (size_t)n * count / TINY_BATCH);
     formula_params(&tiny->cpu->graph, tiny->cpu->params);
     formula_params(&tiny->gpu->graph, tiny->gpu->params);
-    tiny_boxes(tiny, settings->boxes > 0 ? settings->boxes : 3);
+    tiny->boxes = settings->boxes > 0 ? settings->boxes : 3;
+    tiny_turn(tiny, 0);
     assert_ok(env, det_learner_push(env, tiny->cpu));
     assert_ok(env, det_learner_push(env, tiny->gpu));
 }

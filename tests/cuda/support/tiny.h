@@ -25,7 +25,11 @@ struct tiny_settings {
     bool freeze_batchnorm;
     float clip_norm, average_decay;
     int32_t accumulate; /* 0: 1 */
-    bool quantise;      /* trained in 8 bits after so many updates */
+    /* Other ranks, with whom CUDA learns, each from a batch of its own; the CPU then has one after
+     * the other (tiny_turn()), and makes an update of all of them. */
+    struct det_communicator *communicator;
+    bool bf16_gradients;
+    bool quantise; /* trained in 8 bits after so many updates */
     int64_t quantise_delay;
     int32_t boxes; /* of the first image; the second has one less; 0: three */
 };
@@ -38,6 +42,7 @@ struct tiny {
     struct det_learner *cpu, *gpu; /* the same initial parameters */
     float *images;
     struct det_ground_truth truths[TINY_BATCH];
+    int32_t boxes;
     long alive; /* objects of the device's before */
 };
 
@@ -47,6 +52,8 @@ void tiny_close(struct tiny *tiny);
 void tiny_spec(struct det_model_spec *spec);
 /* Replaces the boxes. */
 void tiny_boxes(struct tiny *tiny, int32_t count);
+/* Another batch, images and boxes: number 0 is that of the beginning. */
+void tiny_turn(struct tiny *tiny, int32_t number);
 
 /* A step on each, counted in each learner; both must succeed. */
 void tiny_steps(struct tiny *tiny, float learning_rate, struct det_step_result *cpu,

@@ -243,7 +243,7 @@ template <typename T> dynamic_view<T> dynamic_array(const char *name)
 /* --- launching --- */
 
 /* A device pointer that an operation on a stream was given. bytes 0: an unknown number from there
- * on. */
+ * on; one struct of an unknown number of them. */
 struct access {
     const void *pointer;
     size_t bytes;
@@ -283,9 +283,14 @@ template <typename P> void lay_out(std::vector<unsigned char> &parameters, const
 
 template <typename P> void add_access(std::vector<access> &list, const P &argument)
 {
-    if constexpr (std::is_pointer_v<P>)
+    if constexpr (std::is_pointer_v<P>) {
+        using pointee = std::remove_pointer_t<P>;
+        size_t bytes = 0;
+        if constexpr (std::is_class_v<pointee>)
+            bytes = sizeof(pointee);
         if (argument != nullptr)
-            list.push_back({(const void *)argument, 0, !std::is_const_v<std::remove_pointer_t<P>>});
+            list.push_back({(const void *)argument, bytes, !std::is_const_v<pointee>});
+    }
 }
 
 template <typename... P, typename... A>

@@ -60,6 +60,10 @@ void cuda_emu_set_algorithms(struct cuda_emu_algorithm *algorithms, int count);
 void cuda_emu_integer_multiples(int multiple);
 /* A machine without cuDNN. */
 void cuda_emu_hide_cudnn(int on);
+/* NCCL's version as its own function says it, 22803 at the start; 0: a machine without it. */
+void cuda_emu_set_nccl(int version);
+/* NCCL notices that a rank is gone, as over a network; else it does not, as on one machine. */
+void cuda_emu_nccl_tells(int on);
 /* cuDNN lists an algorithm that rounds to TF32 first, whatever it is asked for. */
 void cuda_emu_offer_tensor_cores(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */

@@ -1,0 +1,77 @@
+/* cuda_ranks.h: a training step's ties to those of other ranks, a rank a GPU: NCCL's communicator
+ * and a stream of its own on which it works, beside the stream that computes.
+ *
+ *     compute   forward | losses, backward ................. | norm | waits, mean, update
+ *     ranks       waits, statistics | waits, bucket 0 | .. 1 | .. n | finite
+ *
+ * What one stream has made for the other is marked by an event: `ready` by the computing one,
+ * `done` by this one. A recorded step has both streams in it, where NCCL can be recorded.
+ *
+ * NCCL alone does not notice that a rank is gone: its kernels wait on the device, and who waits for
+ * the device waits with them. So the host looks for both, and has NCCL end what is under way when
+ * a rank is lost. After that, or a failure of this rank, the ranks are `over`.
+ *
+ * "Collective": all ranks call it. NULL ranks: one alone. */
+#ifndef DET_DEVICES_CUDA_RANKS_H
+#define DET_DEVICES_CUDA_RANKS_H
+
+#include "devices/cuda/cuda_buckets.h"
+#include "devices/cuda/cuda_device.h"
+#include "devices/cuda/cuda_nccl.h"
+#include "model/learner_state.h"
+#include "optimizer.h"
+
+struct det_cuda_ranks {
+    struct det_communicator *communicator; /* borrowed */
+    int32_t rank, size;
+    bool captures; /* NCCL can be recorded */
+    bool over;
+    const struct det_nccl *nccl;
+    struct ncclComm *tie;
+    cudaStream_t stream;
+    cudaEvent_t ready, done;
+    struct det_cuda_buckets buckets;
+    /* In the step's memory: each rank's statistics of batch norms, the sums of squares of chunks, a
+     * bucket as bf16 (with bf16_gradients). */
+    float *statistics;
+    void *squares, *wire;
+    struct detk_step_result *gathered; /* host [size]: figures of each rank */
+};
+
+/* NULL in *ranks without a communicator, or of one rank. Collective, and all get the same status:
+ * UNSUPPORTED by name what is not done by several ranks, DEVICE without NCCL or when two ranks
+ * have one GPU. A device that nobody named is that of the rank's place on its machine then. */
+det_status det_cuda_ranks_open(struct det_env *env, struct det_device *device,
+                               const struct det_learner *learner, struct det_cuda_ranks **ranks);
+/* Recordings with the ranks in them must be gone. */
+void det_cuda_ranks_close(struct det_env *env, struct det_cuda_ranks **ranks);
+
+/* How something went on each rank, as det_ranks_agree(). Collective. */
+det_status det_cuda_ranks_agree(struct det_env *env, struct det_cuda_ranks *ranks, det_status mine);
+/* Of a failure of this rank that the others do not ask about: they are told, and nothing is under
+ * way any more. Recordings with the ranks in them must be gone: NCCL waits for their end, too.
+ * Returns `status`. */
+det_status det_cuda_ranks_fail(struct det_env *env, struct det_cuda_ranks *ranks,
+                               det_status status);
+/* det_cuda_device_wait(), which also ends when a rank is lost. */
+det_status det_cuda_ranks_wait(struct det_env *env, const struct det_device *device,
+                               struct det_cuda_ranks *ranks, const char *what);
+
+/* --- enqueued --- */
+
+/* What the computing stream has made so far is there for the other one; and the other way. */
+det_status det_cuda_ranks_ready(struct det_env *env, const struct det_device *device,
+                                const struct det_cuda_ranks *ranks);
+det_status det_cuda_ranks_done(struct det_env *env, const struct det_device *device,
+                               const struct det_cuda_ranks *ranks);
+/* The sum over ranks of gradients[bucket] in their place, on the way as bf16 when there is a wire. */
+det_status det_cuda_ranks_sum(struct det_env *env, const struct det_cuda_ranks *ranks,
+                              const struct det_cuda_bucket *bucket, float *gradients);
+/* Each rank's `count` floats into ranks->statistics. */
+det_status det_cuda_ranks_gather(struct det_env *env, const struct det_cuda_ranks *ranks,
+                                 const float *mine, size_t count);
+/* The lowest of the ranks' numbers in its place. */
+det_status det_cuda_ranks_lowest(struct det_env *env, const struct det_cuda_ranks *ranks,
+                                 int32_t *number);
+
+#endif
