@@ -57,10 +57,9 @@ struct det_step_result {
     double localization_loss, classification_loss, regularization_loss, total_loss;
     double gradient_norm; /* global, before clipping */
     int64_t matched_anchors;
-    /* With several ranks: on which one it failed, -1: on none; what this one waited for the others
-     * and for bytes on their way; and how long each rank needed for the update without waiting for
-     * others [size], the step's until the next one. */
-    int32_t failed_rank;
+    /* With several ranks: what this one waited for the others and for bytes on their way; and how
+     * long each rank needed for the update without waiting for others [size], the step's until the
+     * next one, NULL where that is not known. */
     double rank_wait_seconds;
     const double *rank_seconds;
 };

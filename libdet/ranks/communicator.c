@@ -394,6 +394,7 @@ det_status det_communicator_create(struct det_env *env, struct det_transport *tr
     }
     c->env = env;
     c->transport = transport;
+    c->failed_rank = -1;
     DET_TRY(greet(env, c));
     if (transport->size > 1)
         DET_TRY(tie_lifeline(env, c, settings));

@@ -68,6 +68,8 @@ void det_gathered_free(struct det_env *env, struct det_gathered *all);
  * rank's. A failure that was agreed on just before is told no second time. */
 det_status det_ranks_agree(struct det_env *env, det_communicator *communicator, det_status mine);
 
+/* Whose failure that was, the last time; -1: all went well, and for NULL. */
+int32_t det_ranks_failed_rank(const det_communicator *communicator);
 /* The same for work that rank 0 alone does: its status and message, as they are, for all. */
 det_status det_ranks_follow(struct det_env *env, det_communicator *communicator, det_status mine);
 /* The smallest of all ranks' values. */

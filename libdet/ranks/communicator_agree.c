@@ -44,11 +44,18 @@ det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status 
     DET_TRY_RETURN(det_ranks_gather(env, c, &number, c->numbers, sizeof number));
     for (int32_t r = 0; r < size; r++)
         failed = failed || c->numbers[r] != DET_OK;
+    c->failed_rank = -1;
     if (!failed)
         return DET_OK;
     DET_TRY_RETURN(det_ranks_gather(env, c, &own, c->outcomes, sizeof own));
     c->agreed = true;
-    return tell(env, c, c->outcomes, first_failure(c->outcomes, size));
+    c->failed_rank = first_failure(c->outcomes, size);
+    return tell(env, c, c->outcomes, c->failed_rank);
+}
+
+int32_t det_ranks_failed_rank(const det_communicator *c)
+{
+    return c == NULL ? -1 : c->failed_rank;
 }
 
 det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status mine)

@@ -19,8 +19,9 @@ struct det_communicator {
     /* [size], both, of one collective at a time: a rank that has no memory left has to say so */
     int64_t *numbers;
     struct det_rank_outcome *outcomes;
-    bool broken; /* somebody is lost or has given up, this rank too */
-    bool agreed; /* on a failure, and nothing was done together since: all know it */
+    bool broken;         /* somebody is lost or has given up, this rank too */
+    int32_t failed_rank; /* what all agreed on last was that one's failure; -1 */
+    bool agreed;         /* on a failure, and nothing was done together since: all know it */
 };
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "base/arguments.h"
 #include "model/model.h"
+#include "ranks/communicator.h"
 #include "support/clock.h"
 #include "support/mem.h"
 #include "support/text.h"
@@ -278,12 +279,13 @@ static det_status make_step(struct det_trainer *trainer, det_step_report *report
     DET_TRY_RETURN(stage_next(trainer));
     struct det_batch batch = trainer->next;
     const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
-    struct det_step_result result = {.failed_rank = -1};
+    struct det_step_result result = {0};
     det_trainer_summary_batch(trainer, &batch);
     const det_status status = learn(trainer, rate, &batch, &result);
     const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
     if (status == DET_STATUS_NON_FINITE)
-        return det_trainer_keep_broken(trainer, &batch, result.failed_rank);
+        return det_trainer_keep_broken(trainer, &batch,
+                                       det_ranks_failed_rank(trainer->communicator));
     if (status != DET_OK)
         return det_fail_prefix(env, det_trainer_why_stopped(trainer, status), "step %lld",
                                (long long)state->step + 1);

@@ -365,12 +365,11 @@ static int64_t checksum(const struct det_learner *l)
 }
 
 /* All have made the same updates: other weights are a fault of a machine. */
-static det_status compare_weights(const struct det_cpu_ranks *r, struct det_step_result *result)
+static det_status compare_weights(const struct det_cpu_ranks *r)
 {
     for (int32_t i = 1; i < r->size; i++) {
         if (r->figures[i].weights == r->figures[0].weights)
             continue;
-        result->failed_rank = i;
         return det_fail(r->env, DET_STATUS_MISMATCH,
                         "the weights of rank %d on %s are no longer those of rank 0 on %s: one of "
                         "these machines computes or remembers wrongly",
@@ -380,9 +379,9 @@ static det_status compare_weights(const struct det_cpu_ranks *r, struct det_step
     return DET_OK;
 }
 
-/* Figures of all ranks; the status is the first one's that failed. */
+/* Figures of all ranks, if they have met; the status is the first one's that failed. */
 static det_status exchange_figures(struct det_cpu_ranks *r, det_status mine,
-                                   struct det_step_result *result)
+                                   const struct det_step_result *result, bool *met)
 {
     const uint64_t spent_ns = det_clock_ns() - r->begin_ns;
     const struct figures own = {
@@ -394,12 +393,11 @@ static det_status exchange_figures(struct det_cpu_ranks *r, det_status mine,
         .weights = checksum(r->learner),
     };
     DET_TRY_RETURN(det_ranks_gather(r->env, r->communicator, &own, r->figures, sizeof own));
-    result->failed_rank = -1;
-    for (int32_t i = 0; i < r->size && result->failed_rank < 0; i++)
+    *met = true;
+    for (int32_t i = 0; i < r->size; i++)
         if (r->figures[i].status != DET_OK)
-            result->failed_rank = i;
-    return result->failed_rank < 0 ? compare_weights(r, result)
-                                   : det_ranks_agree(r->env, r->communicator, mine);
+            return det_ranks_agree(r->env, r->communicator, mine);
+    return compare_weights(r);
 }
 
 /* As accumulate() of cpu_step.c, batch after batch, rank after rank. */
@@ -409,7 +407,7 @@ static void add_figures(struct det_cpu_ranks *r)
     const struct det_learner *l = r->learner;
     const double share = 1.0 / ((double)l->settings.accumulate * (double)r->size);
     if (l->batches_done == 0) {
-        *sum = (struct det_step_result){.failed_rank = -1, .rank_seconds = r->seconds};
+        *sum = (struct det_step_result){.rank_seconds = r->seconds};
         memset(r->seconds, 0, (size_t)r->size * sizeof *r->seconds);
     }
     for (int32_t i = 0; i < r->size; i++) {
@@ -449,9 +447,10 @@ det_status det_cpu_ranks_join(struct det_cpu_ranks *r, det_status mine,
         start_next_bucket(r);
     DET_TRY_RETURN(r->status);
     const uint64_t begin_ns = det_clock_ns();
-    const det_status status = exchange_figures(r, mine, result);
-    if (status != DET_OK && result->failed_rank < 0)
-        return status; /* nobody is there to wait for */
+    bool met = false;
+    const det_status status = exchange_figures(r, mine, result, &met);
+    if (!met)
+        return status;
     DET_TRY_RETURN(det_reduction_wait(r->env, r->reduction));
     DET_TRY_RETURN(status);
     add_figures(r);

@@ -254,7 +254,7 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
                                   struct det_step_result *result)
 {
     struct det_learner *l = step->learner;
-    *result = (struct det_step_result){.failed_rank = -1};
+    *result = (struct det_step_result){0};
     DET_TRY_RETURN(choose_net(env, step));
     struct det_net *net = step->net;
     forward(step, images);
@@ -381,7 +381,7 @@ static void accumulate(struct det_step *step, struct det_step_result *result)
     const double share = 1.0 / l->settings.accumulate;
     double squares = 0;
     if (first)
-        *sum = (struct det_step_result){.failed_rank = -1};
+        *sum = (struct det_step_result){0};
     sum->localization_loss += result->localization_loss * share;
     sum->classification_loss += result->classification_loss * share;
     sum->regularization_loss += result->regularization_loss * share;
