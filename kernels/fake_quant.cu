@@ -1,6 +1,7 @@
 /* Ranges, rounding and its gradient: a thread takes eight values, whose bits are a byte. */
 #include "fake_quant.h"
 
+#include "optimizer.h"
 #include "quant.cuh"
 #include "tile.cuh"
 #include "vec.cuh"
@@ -164,20 +165,33 @@ cudaError_t detk_learn_range(cudaStream_t stream, enum detk_type type, int64_t c
 }
 
 static __global__ void __launch_bounds__(QUANT_THREADS)
-    detk_take_ranges(int tensors, struct detk_ranges ranges, const int32_t *finite)
+    detk_take_ranges(int tensors, struct detk_ranges ranges, float share, float *sums,
+                     const struct detk_hyper *hyper, const struct detk_step_result *step)
 {
     const int t = (int)(blockIdx.x * QUANT_THREADS + threadIdx.x);
-    if (*finite == 0 || t >= tensors)
+    if (step->finite == 0 || t >= tensors)
         return;
-    ranges.low[t] = ranges.with_low[t];
-    ranges.high[t] = ranges.with_high[t];
+    float low = ranges.with_low[t], high = ranges.with_high[t];
+    if (sums != nullptr && hyper->batches_done > 0) {
+        low = sums[t] + low;
+        high = sums[tensors + t] + high;
+    }
+    if (sums != nullptr && step->update == 0) {
+        sums[t] = low;
+        sums[tensors + t] = high;
+        return;
+    }
+    ranges.low[t] = low * share;
+    ranges.high[t] = high * share;
 }
 
 cudaError_t detk_keep_ranges(cudaStream_t stream, int32_t tensors, const struct detk_ranges *ranges,
-                             const int32_t *finite)
+                             int32_t batches, float *sums, const struct detk_hyper *hyper,
+                             const struct detk_step_result *step)
 {
     DET_LAUNCH(detk_take_ranges, dim3((unsigned)det_ceil_div(tensors, QUANT_THREADS)),
-               dim3(QUANT_THREADS), 0, stream, (int)tensors, *ranges, finite);
+               dim3(QUANT_THREADS), 0, stream, (int)tensors, *ranges, (float)(1.0 / batches), sums,
+               hyper, step);
     return cudaGetLastError();
 }
 

@@ -42,9 +42,15 @@ cudaError_t detk_fake_quant_backward(cudaStream_t stream, enum detk_type type, i
 /* Normalised pixels become whole grey levels, as det_q8_grey_level() has them. */
 cudaError_t detk_round_pixels(cudaStream_t stream, enum detk_type type, int64_t count,
                               void *values);
-/* The averages become those with this batch, unless *finite is 0. */
+struct detk_hyper;
+struct detk_step_result;
+
+/* The averages become those with this batch. With several batches an update they become the mean of
+ * what each has made of those before the update, behind the last: sums [2 * tensors], in which
+ * hyper->batches_done of them are; NULL for one batch. Nothing where the step is not finite. */
 cudaError_t detk_keep_ranges(cudaStream_t stream, int32_t tensors, const struct detk_ranges *ranges,
-                             const int32_t *finite);
+                             int32_t batches, float *sums, const struct detk_hyper *hyper,
+                             const struct detk_step_result *step);
 
 DETK_END
 #endif

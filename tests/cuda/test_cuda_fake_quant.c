@@ -6,6 +6,7 @@
 #include "model/optimizer.h"
 #include "model/quantised.h"
 #include "ops/ops.h"
+#include "optimizer.h"
 
 static const struct det_exec exec = {.pool = NULL};
 
@@ -66,12 +67,13 @@ static void ranges_are_averaged(void **state)
                 assert_true(got[2 * TENSORS + 1] == low[1]);
                 /* kept, but not of a batch that is not finite */
                 for (int32_t finite = 0; finite < 2; finite++) {
-                    int32_t *flag = test_device_copy(&finite, sizeof finite);
-                    assert_cuda(detk_keep_ranges(0, TENSORS, &r.at, flag));
+                    const struct detk_step_result found = {.finite = finite, .update = finite};
+                    struct detk_step_result *step = test_device_copy(&found, sizeof found);
+                    assert_cuda(detk_keep_ranges(0, TENSORS, &r.at, 1, NULL, NULL, step));
                     read_ranges(&r, got);
                     assert_true(got[2] == (finite ? want_low : low[2]));
                     assert_true(got[TENSORS + 2] == (finite ? want_high : high[2]));
-                    test_device_free(flag);
+                    test_device_free(step);
                 }
                 free(values);
                 test_device_free(device);
@@ -80,6 +82,41 @@ static void ranges_are_averaged(void **state)
         }
     }
     test_device_free(workspace);
+}
+
+/* The mean of three batches' ranges, behind the last; one that is not finite changes nothing. */
+static void ranges_of_an_update_are_a_mean(void **state)
+{
+    (void)state;
+    enum { BATCHES = 3 };
+    static const float low[TENSORS] = {-1, 0, -.5f, 0, -3}, high[TENSORS] = {1, 0, 2, 6, 0};
+    struct device_ranges r = open_ranges(low, high, 1);
+    float *sums = test_device_alloc(2 * TENSORS * sizeof *sums), got[4 * TENSORS];
+    float sum[2 * TENSORS] = {0};
+    for (int32_t b = 0; b < BATCHES; b++) {
+        float with[2 * TENSORS];
+        test_fill(with, 2 * TENSORS, (uint32_t)b + 1);
+        assert_cuda(cudaMemcpy(r.at.with_low, with, sizeof with, cudaMemcpyHostToDevice));
+        for (int32_t finite = 0; finite < 2; finite++) {
+            const bool last = b == BATCHES - 1;
+            const struct detk_hyper hyper = {.batches_done = b};
+            const struct detk_step_result found = {.finite = finite, .update = finite && last};
+            struct detk_hyper *at = test_device_copy(&hyper, sizeof hyper);
+            struct detk_step_result *step = test_device_copy(&found, sizeof found);
+            assert_cuda(detk_keep_ranges(0, TENSORS, &r.at, BATCHES, sums, at, step));
+            read_ranges(&r, got);
+            for (int t = 0; t < 2 * TENSORS; t++) {
+                const float before = t < TENSORS ? low[t] : high[t - TENSORS];
+                if (finite)
+                    sum[t] = b == 0 ? with[t] : sum[t] + with[t];
+                assert_true(got[t] == (finite && last ? sum[t] * (float)(1.0 / BATCHES) : before));
+            }
+            test_device_free(at);
+            test_device_free(step);
+        }
+    }
+    test_device_free(sums);
+    test_device_free(r.memory);
 }
 
 static struct det_fake_quant quant_of(float low, float high, bool relu6)
@@ -210,9 +247,8 @@ static void nothing_is_no_work(void **state)
 int test_cuda_fake_quant(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_are_averaged),
-        cmocka_unit_test(rounding_agrees),
-        cmocka_unit_test(grey_levels_agree),
+        cmocka_unit_test(ranges_are_averaged), cmocka_unit_test(ranges_of_an_update_are_a_mean),
+        cmocka_unit_test(rounding_agrees),     cmocka_unit_test(grey_levels_agree),
         cmocka_unit_test(nothing_is_no_work),
     };
     return cmocka_run_group_tests_name("cuda_fake_quant", tests, NULL, NULL);

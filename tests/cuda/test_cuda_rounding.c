@@ -45,6 +45,28 @@ static void a_step_agrees(void **state)
     first_step(&settings, 5e-2, 5e-1, 5e-2, 1e-2);
 }
 
+/* Each batch of an update begins with the ranges before it. */
+static void batches_of_an_update_agree(void **state)
+{
+    (void)state;
+    enum { BATCHES = 3 };
+    struct tiny tiny;
+    struct det_step_result cpu, gpu;
+    tiny_open(&tiny, &(struct tiny_settings){.quantise = true, .accumulate = BATCHES});
+    for (int32_t b = 0; b < BATCHES; b++) {
+        assert_int_equal(tiny.gpu->ranges.updates, 0);
+        tiny_turn(&tiny, b);
+        tiny_steps(&tiny, .01f, &cpu, &gpu);
+    }
+    assert_int_equal(tiny.cpu->ranges.updates, 1);
+    assert_int_equal(tiny.gpu->ranges.updates, 1);
+    assert_ok(tiny.env, det_learner_pull(tiny.env, tiny.gpu));
+    const size_t tensors = (size_t)tiny.cpu->ranges.count;
+    assert_true(relative(tiny.gpu->ranges.low, tiny.cpu->ranges.low, tensors) < 2e-2);
+    assert_true(relative(tiny.gpu->ranges.high, tiny.cpu->ranges.high, tensors) < 2e-2);
+    tiny_close(&tiny);
+}
+
 /* The weights that 8 bits have are the CPU's, to the bit but for what folds in another order. */
 static void weights_agree(void **state)
 {
@@ -199,6 +221,7 @@ int test_cuda_rounding(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(weights_agree),
         cmocka_unit_test(a_step_agrees),
+        cmocka_unit_test(batches_of_an_update_agree),
         cmocka_unit_test(resume_is_exact),
         cmocka_unit_test(a_bad_batch_changes_nothing),
     };

@@ -38,6 +38,9 @@ void det_cuda_fold_place(const struct det_learner *learner, struct det_cuda_layo
     fold->heads_at = det_cuda_layout_add(layout, (size_t)g->op_count, sizeof *fold->heads);
     fold->ranges_at = det_cuda_layout_add(layout, 4 * tensors_of(fold), sizeof(float));
     fold->rate_at = det_cuda_layout_add(layout, 1, sizeof *fold->rate);
+    fold->batches = learner->settings.accumulate;
+    if (fold->batches > 1)
+        fold->sums_at = det_cuda_layout_add(layout, 2 * tensors_of(fold), sizeof *fold->sums);
 }
 
 static void *in_memory(uint8_t *memory, size_t offset)
@@ -55,6 +58,7 @@ void det_cuda_fold_bind(struct det_cuda_fold *fold, uint8_t *memory, void *works
     fold->layers = in_memory(memory, fold->layers_at);
     fold->heads = in_memory(memory, fold->heads_at);
     fold->rate = in_memory(memory, fold->rate_at);
+    fold->sums = fold->batches > 1 ? in_memory(memory, fold->sums_at) : NULL;
     float *ranges = in_memory(memory, fold->ranges_at);
     fold->ranges = (struct detk_ranges){ranges, ranges + tensors, ranges + 2 * tensors,
                                         ranges + 3 * tensors, fold->rate};
@@ -240,10 +244,10 @@ det_status det_cuda_fold_backward(struct det_env *env, const struct det_cuda_fol
 }
 
 det_status det_cuda_fold_keep(struct det_env *env, const struct det_cuda_fold *fold,
-                              const int32_t *finite)
+                              const struct detk_hyper *hyper, const struct detk_step_result *step)
 {
-    return det_cuda_check(
-        env,
-        detk_keep_ranges(fold->net.device->stream, fold->graph.tensor_count, &fold->ranges, finite),
-        "keeping the ranges");
+    return det_cuda_check(env,
+                          detk_keep_ranges(fold->net.device->stream, fold->graph.tensor_count,
+                                           &fold->ranges, fold->batches, fold->sums, hyper, step),
+                          "keeping the ranges");
 }

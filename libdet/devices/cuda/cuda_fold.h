@@ -17,13 +17,15 @@ struct det_cuda_fold {
     int32_t layer_count, head_count, most_channels;
 
     /* Offsets in the layout. */
-    size_t params_at, gradients_at, layers_at, heads_at, ranges_at, rate_at;
+    size_t params_at, gradients_at, layers_at, heads_at, ranges_at, rate_at, sums_at;
 
     /* Device memory. */
     float *params, *gradients; /* [graph.param_floats] */
     struct detk_fold_layer *layers;
     int32_t *heads;
     struct detk_ranges ranges;
+    float *sums;     /* of the ranges of an update of several batches; NULL: of one */
+    int32_t batches; /* of an update */
     float *rate;
     float *staged_rate; /* pinned */
 };
@@ -48,13 +50,13 @@ det_status det_cuda_fold_pull(struct det_env *env, const struct det_device *devi
 
 /* What the next batch weighs in the ranges, to be staged before a step. */
 void det_cuda_fold_stage(const struct det_learner *learner, const struct det_cuda_fold *fold);
-/* Enqueued: weights before forward, gradients behind backward, the ranges of a batch unless
- * *finite is 0. */
+/* Enqueued: weights before forward, gradients behind backward, the ranges of a batch, as
+ * detk_keep_ranges(). */
 det_status det_cuda_fold_forward(struct det_env *env, const struct det_cuda_fold *fold,
                                  const float *params);
 det_status det_cuda_fold_backward(struct det_env *env, const struct det_cuda_fold *fold,
                                   const float *params, float *gradients);
 det_status det_cuda_fold_keep(struct det_env *env, const struct det_cuda_fold *fold,
-                              const int32_t *finite);
+                              const struct detk_hyper *hyper, const struct detk_step_result *step);
 
 #endif

@@ -182,7 +182,7 @@ det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_st
                                         s->found, s->params, s->slots[l->average_slot]),
                            "updating the moving averages"));
     if (s->rounds) /* its weights are made of the parameters before each forward */
-        return det_cuda_fold_keep(env, &s->fold, &s->found->finite);
+        return det_cuda_fold_keep(env, &s->fold, s->hyper, s->found);
     if (s->net.mode == DET_NET_TRAIN)
         DET_TRY_RETURN(det_cuda_check(env,
                                       detk_bn_update_moving(s->device->stream, s->moving, s->heads,
@@ -335,6 +335,7 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
     if (s->ranks != NULL)
         status = det_cuda_step_join(env, s, status, result);
     DET_TRY_RETURN(status);
-    s->learner->ranges.updates += s->rounds;
+    s->learner->ranges.updates +=
+        s->rounds && s->learner->batches_done + 1 == s->learner->settings.accumulate;
     return DET_OK;
 }
