@@ -108,6 +108,7 @@ STATIC_LIB  := $(BUILD)/lib/libdet.a
 SHARED_LIB  := $(BUILD)/lib/libdet.so.$(VERSION)
 .DEFAULT_GOAL := all
 include cuda.mk
+include mpi.mk
 include video.mk
 include isa_emu.mk
 include fuzz.mk
@@ -128,6 +129,7 @@ all: lib tools examples ## build the library, tools and examples (the default)
 	@printf '%s\n' "$(VIDEO_TEXT)"
 	@printf '%s\n' "$(DATA_TEXT)"
 	@printf '%s\n' "$(IMAGE_TEXT)"
+	@printf '%s\n' "$(MPI_TEXT)"
 	@printf '%s\n' "$(if $(WITH_CUDA),With CUDA for sm_ $(CUDA_ARCHS).,For the CPU only.)"
 	$(if $(KEPT_WORDS),$(info $(KEPT_TEXT)))
 	@echo "Built $(BUILD)/lib and $(BUILD)/bin. Next: make test"
@@ -137,8 +139,9 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z][a-z-]*:.*## /{printf "  make %-14s %s\n",$$1,$$2}' $(MAKEFILE_LIST)
 
 .PHONY: lib tools examples
-lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so $(CUDA_LIBRARY) ## static and shared library, the CUDA backend
+lib: $(STATIC_LIB) $(BUILD)/lib/libdet.so $(CUDA_LIBRARY) $(MPI_LIBRARY) ## static and shared library, the CUDA backend, the transport over MPI
 	$(if $(CUDA_LIBRARY),,$(Q)rm -f $(BUILD)/lib/libdet/det-cuda.so)
+	$(if $(MPI_LIBRARY),,$(Q)rm -f $(BUILD)/lib/libdet/det-mpi.so)
 tools: $(TOOLS) $(DATA_BIN) $(PLUGINS) ## det-train, det-eval, det-export, det-detect, ...
 examples: $(EXAMPLES) ## the programs in examples/
 
@@ -279,8 +282,8 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
-test: all $(RUNNER) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
+build-tests: $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+test: all $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(T)
 .PHONY: test-build
 test-build: ## the build: install and test compile nothing again, a missing library is one line (pretended compilers, seconds)
@@ -360,7 +363,7 @@ format-check: ## fail when a file is not in the committed style
 	clang-format --dry-run -Werror $(C_FILES)
 	@awk 'length > 100 && !/"/ { print FILENAME ":" FNR ": longer than 100 columns"; bad = 1 } END { exit bad }' $(C_FILES)
 # One stamp a file, so that a second run looks only at what changed.
-TIDY := $(addprefix $(BUILD)/tidy/,$(addsuffix .ok,$(call instances,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT) $(OTHER_SRC),$(C_FILES))))))
+TIDY := $(addprefix $(BUILD)/tidy/,$(addsuffix .ok,$(call instances,$(filter %.c,$(filter-out tests/% bench/% $(VIDEO_LEFT_OUT) $(DATA_LEFT_OUT) $(IMAGE_LEFT_OUT) $(MPI_LEFT_OUT) $(OTHER_SRC),$(C_FILES))))))
 define tidy
 	@mkdir -p $(@D)
 	$(say) TIDY $(@:$(BUILD)/tidy/%.ok=%.c)
@@ -379,9 +382,9 @@ $(foreach s,$(SETS),$(eval $(call tidy_for_set,$(s)))$(eval $(call musl_for_set,
 
 OUTSIDE_OBJ = $(patsubst %.c,$(OBJ)/%.o,$(filter-out $(VIDEO_LEFT_OUT),$(filter tools/%.c examples/%.c,$(C_FILES))))
 .PHONY: layers
-layers: $(STATIC_LIB) $(CUDA_LIBRARY) $(OUTSIDE_OBJ) ## fail where a folder of libdet/ includes or calls one above it (libdet/floors.txt), or a tool one inside
-	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ))
-	@tests/outside.sh $(SYMBOLS) $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ)) $(OUTSIDE_OBJ)
+layers: $(STATIC_LIB) $(CUDA_LIBRARY) $(MPI_LIBRARY) $(OUTSIDE_OBJ) ## fail where a folder of libdet/ includes or calls one above it (libdet/floors.txt), or a tool one inside
+	@tests/layers.sh libdet/floors.txt $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ) $(MPI_OBJ))
+	@tests/outside.sh $(SYMBOLS) $(filter $(OBJ)/support/% $(OBJ)/libdet/%,$(LIB_OBJ) $(CUDA_OBJ) $(MPI_OBJ)) $(OUTSIDE_OBJ)
 
 .PHONY: tree names
 tree: $(STATIC_LIB) ## print where each operation is and what proves it; fail where a hole is not explained (tests/tree.txt)
@@ -406,7 +409,7 @@ install: lib tools ## install under PREFIX (default /usr/local; DESTDIR is honou
 	ln -sf libdet.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so.$(SOVERSION)
 	ln -sf libdet.so.$(SOVERSION) $(DESTDIR)$(PREFIX)/lib/libdet.so
 	install -m 755 $(TOOLS) $(DESTDIR)$(PREFIX)/bin
-	$(if $(PLUGINS)$(CUDA_LIBRARY),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(CUDA_LIBRARY) $(DESTDIR)$(PREFIX)/lib/libdet)
+	$(if $(PLUGINS)$(CUDA_LIBRARY)$(MPI_LIBRARY),install -d $(DESTDIR)$(PREFIX)/lib/libdet && install -m 755 $(PLUGINS) $(CUDA_LIBRARY) $(MPI_LIBRARY) $(DESTDIR)$(PREFIX)/lib/libdet)
 	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libdet' 'Description: SSD MobileNetV2 FPNLite detection engine' \
 	  'Version: $(VERSION)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -ldet' \
 	  'Libs.private: $(LIBS)' > $(DESTDIR)$(PREFIX)/lib/pkgconfig/libdet.pc

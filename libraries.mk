@@ -7,6 +7,8 @@ $(LIBRARY_STAMPS) check-deps: export DET_COMPILE    = $(CC) $(CPPFLAGS_ALL) $(CF
 $(LIBRARY_STAMPS) check-deps: export DET_LINK       = $(LDFLAGS_ALL)
 $(LIBRARY_STAMPS) check-deps: export DET_PKG_CONFIG = $(PKG_CONFIG)
 check-deps: export DET_CUDA_HOME    = $(WITH_CUDA)
+check-deps: export DET_MPI          = $(MPI_NAME)
+check-deps: export DET_MPI_WITHOUT  = $(MPI_MISSING)
 check-deps: export DET_CUDA_WITHOUT = $(or $(CUDA_TOO_OLD),$(CUDA_MISSING),CUDA=$(CUDA) CONFIG=$(CONFIG))
 
 $(LIBRARY_STAMPS): libraries.sh $(BUILD)/flags.stamp

@@ -6,7 +6,7 @@
 set -u
 
 # need|name|pkg-config's packages|header|linked with|Debian's and Ubuntu's packages|Fedora's packages|what it is for
-# What is optional is looked for by pkg-config alone, as make does it.
+# What is optional is looked for by pkg-config alone, as make does it; MPI, which has none, by its mpicc (mpi.mk).
 table='
 build|libjpeg|libjpeg|jpeglib.h|-ljpeg|libjpeg-dev|libjpeg-turbo-devel|JPEG pictures
 build|libpng|libpng|png.h|-lpng|libpng-dev|libpng-devel|PNG pictures
@@ -80,6 +80,11 @@ END
 if [ "$wanted" = all ]; then
     if ! eval "$DET_PKG_CONFIG --version" > /dev/null 2>&1; then
         printf '%-9s %-11s %-10s %s; %s\n' missing pkg-config "" "what is optional is not found without it" "$(install_line pkg-config pkgconf-pkg-config)"
+    fi
+    if [ -n "$DET_MPI" ]; then
+        printf '%-9s %-11s %-10s %s\n' found MPI "${DET_MPI##* }" "training on several machines or by several processes (${DET_MPI% *})"
+    else
+        printf '%-9s %-11s %-10s %s; %s\n' missing MPI "" "training on several machines or by several processes ($DET_MPI_WITHOUT)" "$(install_line 'libopenmpi-dev openmpi-bin' openmpi-devel)"
     fi
     if [ -n "$DET_CUDA_HOME" ]; then
         printf '%-9s %-11s %-10s %s\n' found CUDA "" "training and detection on a GPU ($DET_CUDA_HOME)"

@@ -5,7 +5,7 @@
 # `make CUDA=0 CC=clang`, `sudo make install` and `make test` compile nothing. What that build found by looking (nvcc, pkg-config, the
 # optional libraries) counts as given: sudo has another PATH and another environment.
 
-WORDS      := CC CXX AR CPPFLAGS CFLAGS LDFLAGS WERROR PREFIX SYSROOT CUDA NVCC CUDA_TARGET CUDA_ARCHS LINEINFO \
+WORDS      := CC CXX AR CPPFLAGS CFLAGS LDFLAGS WERROR PREFIX SYSROOT CUDA NVCC CUDA_TARGET CUDA_ARCHS LINEINFO MPI MPICC \
               PKG_CONFIG VIDEO VIEW XML YAML ZIP WEBP
 WORDS_FILE := $(BUILD)/words.mk
 NEW_GOALS  := all lib tools examples check-deps

@@ -18,20 +18,23 @@ pretend() {
     chmod +x "$scratch/$1"
 }
 empty_output='while [ $# -gt 1 ]; do [ "$1" != -o ] || : > "$2"; shift; done'
-pretend tools/cc "case \$1 in -dumpmachine) exec gcc -dumpmachine ;; esac; $empty_output"
+pretend tools/cc "case \$1 in -dumpmachine | -E) exec gcc \"\$@\" ;; esac; $empty_output"
 pretend tools/ar ': > "$2"'
 pretend cuda/bin/nvcc "case \$1 in
 --list-gpu-arch) printf 'compute_%s\\n' 75 80 90 100 120; exit ;;
 --help) echo --compress-mode; exit ;;
 esac
 $empty_output"
+pretend mpi/bin/mpicc "[ \"\$1\" = -show ] && echo cc '-I$scratch/mpi/include -L$scratch/mpi/lib -lmpi_of_nobody'"
+mkdir -p "$scratch/mpi/include"
+printf '#define MPICH_VERSION "9.8"\n' > "$scratch/mpi/include/mpi.h"
 mkdir -p "$scratch/cuda/include" "$scratch/cuda/lib64"
 touch "$scratch/cuda/include/cublasLt.h" "$scratch/cuda/include/cudnn.h" "$scratch/cuda/lib64/libcudart_static.a"
 echo '#define CUDART_VERSION 13000' > "$scratch/cuda/include/cuda_runtime_api.h"
 
-# The user has nvcc in the path, sudo has not; neither knows of the make that runs this.
+# The user has nvcc and an mpicc in the path, sudo has not; neither knows of the make that runs this.
 plain_path=/usr/bin:/bin
-user() { env -i HOME="$scratch" PATH="$scratch/cuda/bin:$plain_path" make -s -j2 BUILD="$build" "$@" < /dev/null > "$scratch/log" 2>&1; }
+user() { env -i HOME="$scratch" PATH="$scratch/cuda/bin:$scratch/mpi/bin:$plain_path" make -s -j2 BUILD="$build" "$@" < /dev/null > "$scratch/log" 2>&1; }
 sudo_() { env -i HOME=/root PATH="$plain_path" make BUILD="$build" "$@" < /dev/null > "$scratch/log" 2>&1; }
 words=(CC="$scratch/tools/cc" AR="$scratch/tools/ar")
 
@@ -54,12 +57,16 @@ expect_compiled() {
 again user "${words[@]}"
 [ "$(count '^nvcc .* -o ')" -gt 0 ] || fail "nvcc in the path was not called"
 [ "$(count '^cc .* -c ')" -gt 100 ] || fail "the library was not compiled"
+[ "$(count '^cc .*-isystem [^ ]*/mpi/include .*mpi_transfers.c')" = 1 ] || fail "the transport over MPI was not compiled with what mpicc -show says"
+[ "$(count '^cc .*-shared .*-lmpi_of_nobody')" = 1 ] || fail "the transport over MPI was not linked with what mpicc -show says"
+grep -q '^With MPI (MPICH 9.8).$' "$scratch/log" || fail "make does not say which MPI it found"
 diff <(cat "$build"/gen/kernels/*.cu | sort) <(printf '#include "%s"\n' kernels/*.cu | sort) >&2 || fail "not each kernel is in one unit"
 again sudo_ -n install
 ! grep -qE ' -c | -shared |nvcc|libdet\.a *$' "$scratch/log" || fail "make -n install would build after make: $(grep -m 1 -E ' -c | -shared |nvcc|libdet\.a *$' "$scratch/log")"
 again sudo_ install DESTDIR="$scratch/dest"
 expect_compiled 0 "install after make"
 [ -e "$scratch/dest/usr/local/lib/libdet/det-cuda.so" ] || fail "the CUDA backend that was built is not installed"
+[ -e "$scratch/dest/usr/local/lib/libdet/det-mpi.so" ] || fail "the transport over MPI that was built is not installed"
 
 again user "${words[@]}" CUDA=0
 expect_compiled 0 "CUDA=0 after a build with CUDA"
@@ -70,6 +77,13 @@ done
 again user install DESTDIR="$scratch/cpu"
 expect_compiled 0 "install after make CUDA=0"
 [ ! -e "$scratch/cpu/usr/local/lib/libdet/det-cuda.so" ] || fail "make CUDA=0, make install installs a CUDA backend"
+again user "${words[@]}" CUDA=0 MPI=0
+expect_compiled 0 "MPI=0 after a build with MPI"
+grep -q '^Without MPI: MPI=0.$' "$scratch/log" || fail "make does not say that MPI was left out"
+again user install DESTDIR="$scratch/alone"
+expect_compiled 0 "install after make MPI=0"
+[ ! -e "$scratch/alone/usr/local/lib/libdet/det-mpi.so" ] || fail "make MPI=0, make install installs a transport over MPI"
+again user "${words[@]}" CUDA=0
 again sudo_ install DESTDIR="$scratch/opt" PREFIX=/opt/det
 [ "$(count '^nvcc')" = 0 ] && [ "$(count ' -c ')" = 1 ] && [ "$(count 'base/build.c')" = 1 ] || fail "another PREFIX compiles more than the file that knows it"
 again sudo_ uninstall DESTDIR="$scratch/opt"
@@ -123,6 +137,10 @@ grep -q '^MISSING *libpng .*libpng-dev' "$scratch/log" || fail "check-deps does 
 rm "$scratch/hidden/png.h"
 PKG_CONFIG_LIBDIR="$scratch/none" table || fail "check-deps fails without what is optional"
 [ "$(grep -cE '^missing +(expat|libyaml|libzip|libwebp|FFmpeg|SDL2) .*-dev' "$scratch/log")" = 6 ] || { cat "$scratch/log" >&2; fail "check-deps does not list what is optional"; }
+MPICC="$scratch/no-mpicc" table || fail "check-deps fails without MPI"
+grep -q '^missing *MPI .*no-mpicc was not found.*libopenmpi-dev' "$scratch/log" || fail "check-deps does not say that MPI is missing"
+MPICC="$scratch/mpi/bin/mpicc" table || fail "check-deps fails with MPI"
+grep -q '^found *MPI *9.8 .*(MPICH)' "$scratch/log" || fail "check-deps does not say which MPI there is"
 PKG_CONFIG="$scratch/no-pkg-config" table
 grep -q '^missing *pkg-config ' "$scratch/log" || fail "check-deps does not say that pkg-config is missing"
 echo "build: what is built is used, what is missing is said"

@@ -92,7 +92,10 @@ static void describe_build(struct info *info)
     det_json_put_string(&info->json, "backends", det_backends());
     det_json_put_string(&info->json, "pictures", det_image_formats());
     det_json_put_string(&info->json, "webp_missing", no_webp);
+    const char *mpi = det_mpi_library();
+    console_print("several machines: %s\n", mpi != NULL ? mpi : "no MPI");
     det_json_put_string(&info->json, "video", video_about());
+    det_json_put_string(&info->json, "mpi", mpi);
     describe_cpu(info);
 }
 

@@ -14,6 +14,7 @@
 #include "support/mem.h"
 #include "train/data_source.h"
 #include "train/finish.h"
+#include "train/ranks.h"
 
 /* Of --eval_every: so many evaluations in a training. */
 enum { EVALUATIONS = 10 };
@@ -28,7 +29,16 @@ struct arguments {
     struct data_arguments source; /* how --data is read */
     struct class_options classes;
     bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
+    int64_t batch_per_rank;
+    bool sync_batch_norm, bf16_gradients;
 };
+
+/* Asked between the operations of a step of several ranks. */
+static int wants_stop(void *user)
+{
+    (void)user;
+    return tool_interrupted();
+}
 
 static int after_step(void *user, const det_step_report *report)
 {
@@ -109,6 +119,9 @@ static void trainer_settings(const struct arguments *a, det_trainer_settings *se
     settings->api_evaluation = a->eval_api;
     settings->arguments = a->command_line.values;
     settings->argument_count = a->command_line.count;
+    settings->sync_batch_norm = a->sync_batch_norm;
+    settings->bf16_gradients = a->bf16_gradients;
+    settings->wants_stop = wants_stop;
 }
 
 /* 0 when all was finite this time. */
@@ -158,7 +171,7 @@ static int64_t own_eval_every(const det_pipeline_config *config, int64_t steps)
     return steps == 0 ? 1000 : (steps + EVALUATIONS - 1) / EVALUATIONS;
 }
 
-static det_status run(struct tool *tool, const struct arguments *a,
+static det_status run(struct tool *tool, const struct arguments *a, const struct ranks *ranks,
                       const det_pipeline_config *config)
 {
     det_trainer *trainer = NULL;
@@ -167,7 +180,13 @@ static det_status run(struct tool *tool, const struct arguments *a,
     struct progress progress = PROGRESS_INIT(tool, a->log_every, a->eval_every);
     trainer_settings(a, &settings, &evaluation);
     evaluation.progress_user = &progress.evaluating;
-    det_status status = progress_json_open(tool, &progress.json, a->json);
+    settings.communicator = ranks->communicator;
+    if (a->batch_per_rank > 0)
+        settings.batch_size =
+            (int32_t)a->batch_per_rank * det_communicator_size(ranks->communicator);
+    det_status status =
+        ranks_is_first(ranks) ? progress_json_open(tool, &progress.json, a->json) : DET_OK;
+    status = ranks_agree(tool, ranks, status);
     if (status == DET_OK)
         status = det_trainer_create(tool->context, config, &settings, &trainer);
     if (status == DET_STATUS_FINISHED) {
@@ -188,7 +207,30 @@ static det_status run(struct tool *tool, const struct arguments *a,
     return status;
 }
 
-static int train(struct tool *tool, const struct arguments *given)
+/* The config of what is trained; *own is its path where it is that of --data or of the folder. */
+static det_status open_config(struct tool *tool, struct arguments *a, char **own,
+                              det_pipeline_config **config)
+{
+    const bool is_own = a->config == NULL;
+    if (is_own)
+        DET_TRY_RETURN(data_source_config(tool, a->model_dir, own));
+    a->config = is_own ? *own : a->config;
+    DET_TRY_RETURN(prepare_config(tool, a, config));
+    if (a->eval_every < 0)
+        a->eval_every = is_own ? own_eval_every(*config, a->num_steps) : 0;
+    return DET_OK;
+}
+
+/* What rank 0 has made of the data the others read. */
+static det_status prepare_data(struct tool *tool, const struct arguments *a,
+                               const struct ranks *ranks)
+{
+    const bool makes = a->data.count > 0 && ranks_is_first(ranks);
+    return ranks_agree(tool, ranks,
+                       makes ? data_source_prepare(tool, &a->data, &a->source) : DET_OK);
+}
+
+static int train(struct tool *tool, const struct arguments *given, struct ranks *ranks)
 {
     struct arguments a = *given;
     det_pipeline_config *config = NULL;
@@ -196,23 +238,24 @@ static int train(struct tool *tool, const struct arguments *given)
     const bool is_own = a.config == NULL;
     det_status status = DET_OK;
     console_outlive_output();
-    if (a.data.count > 0)
-        DET_TRY(data_source_prepare(tool, &a.data, &a.source));
+    DET_TRY(ranks_open(tool, ranks));
+    DET_TRY(prepare_data(tool, &a, ranks));
     /* Before, an interruption leaves nothing that would have to be saved. */
-    tool_catch_signals("\nstopping: finishing this step, then saving; once more to stop at once\n");
-    if (is_own)
-        DET_TRY(data_source_config(tool, a.model_dir, &own));
-    a.config = is_own ? own : a.config;
-    DET_TRY(prepare_config(tool, &a, &config));
-    if (a.eval_every < 0)
-        a.eval_every = is_own ? own_eval_every(config, a.num_steps) : 0;
-    DET_TRY(run(tool, &a, config));
-    if (is_own && !tool_interrupted())
+    if (ranks->communicator != NULL)
+        tool_catch_repeated_signals("\nstopping: saving the last whole step\n");
+    else
+        tool_catch_signals(
+            "\nstopping: finishing this step, then saving; once more to stop at once\n");
+    DET_TRY(ranks_agree(tool, ranks, open_config(tool, &a, &own, &config)));
+    DET_TRY(run(tool, &a, ranks, config));
+    if (is_own && ranks_is_first(ranks) && !tool_interrupted())
         DET_TRY(finish_export(tool, config, a.model_dir));
 fail:
     det_pipeline_config_destroy(&config);
     det_free(&tool->env, &own);
-    return status == DET_OK ? 0 : tool_fail(tool, status);
+    const int result = status == DET_OK ? 0 : ranks_fail(tool, ranks, status);
+    ranks_close(ranks);
+    return result;
 }
 
 /* What det-data init takes of det-train's options. */
@@ -251,6 +294,7 @@ int main(int argc, char **argv)
 {
     console_begin("det-train");
     struct tool tool = TOOL_INIT("det-train");
+    struct ranks ranks = {0};
     struct arguments a = {
         .checkpoint_every = 1000,
         .checkpoint_seconds = 300,
@@ -311,6 +355,14 @@ int main(int argc, char **argv)
          "tell the first layer that is not finite"},
         {"accumulate", OPTION_INT, &a.accumulate, "N",
          "batches whose mean gradient makes one step: as many replicas of the API"},
+        {"batch_per_rank", OPTION_INT, &a.batch_per_rank, "N",
+         "under mpirun or srun: images of a batch of each rank; 0: the config's batch, or "
+         "--batch_size, is shared by all"},
+        {"sync_batch_norm", OPTION_FLAG, &a.sync_batch_norm, NULL,
+         "of several ranks: normalise by all pictures of a step, as one process does that has them "
+         "in one batch; else each rank by its own"},
+        {"bf16_gradients", OPTION_FLAG, &a.bf16_gradients, NULL,
+         "of several ranks: half as many bytes between them; gradients are rounded to bf16"},
         {"fine_tune_checkpoint", OPTION_STRING, &a.fine_tune_checkpoint, "PREFIX",
          "instead of the config's; a TensorFlow prefix or a .det file"},
         {"seed", OPTION_INT, &a.seed, "N", "of initial weights, data order and augmentation"},
@@ -379,8 +431,9 @@ int main(int argc, char **argv)
     else if (a.num_steps < 0 || a.checkpoint_every < 0 || a.checkpoint_seconds < 0 || a.keep < 1 ||
              a.keep > 1000000 || !read_batch_size(a.batch_size, &a.batch) || a.memory_limit < 0 ||
              a.memory_limit > INT64_C(1) << 40 || a.accumulate < 1 || a.accumulate > 65536 ||
-             a.log_every < 1 || a.pictures_every < 0 || a.eval_every < -1 ||
-             a.eval_max_images < 0 || a.patience < 0 || a.patience > 1000000 || a.min_delta < 0)
+             a.log_every < 1 || a.pictures_every < 0 || a.eval_every < -1 || a.batch_per_rank < 0 ||
+             a.batch_per_rank > 65536 || a.eval_max_images < 0 || a.patience < 0 ||
+             a.patience > 1000000 || a.min_delta < 0)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");
@@ -389,12 +442,14 @@ int main(int argc, char **argv)
     else if ((a.eval_every == 0 || (a.eval_every < 0 && a.config != NULL)) &&
              (a.keep_best != NULL || a.patience > 0))
         result = options_error(&options, "--keep_best and --patience need --eval_every");
+    else if (a.batch_per_rank > 0 && a.batch_size != NULL)
+        result = options_error(&options, "--batch_per_rank goes without --batch_size");
     else if (a.replay != NULL && a.json != NULL)
         result = options_error(&options, "--json is of a training, not of --replay");
     else if (fill_source(&a), source_fault(&a, fault))
         result = options_error(&options, "%s", fault);
-    else if (tool_open(&tool, &result)) {
-        result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a);
+    else if (ranks_prepare(&ranks), tool_open(&tool, &result)) {
+        result = a.replay != NULL ? replay(&tool, &a) : train(&tool, &a, &ranks);
         tool_close(&tool);
     }
     options_free(&options);

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "base/forks.h"
+#include "base/launched.h"
 #include "support/control_group.h"
 #include "support/mem.h"
 
@@ -49,15 +51,34 @@ struct det_pool {
     pthread_cond_t wake, done;
 };
 
-int det_processors(void)
+static int in_mask(void)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+int det_processors(void)
+{
+    int count = in_mask();
     const int quota = det_group_processors("");
     if (quota > 0 && quota < count)
         count = quota;
     return count > 0 ? count : 1;
+}
+
+/* mpirun may have given each rank processors of its own, or left all to all: a mask of some of the
+ * machine's processors is that of so many ranks as it takes to fill them. A quota is for all. */
+int det_default_threads(void)
+{
+    const int processors = det_processors(), mask = in_mask();
+    const long online = sysconf(_SC_NPROCESSORS_ONLN);
+    const int here = det_launched_as().here;
+    if (here == 1 || online < 1)
+        return processors;
+    const long wanted = (long)here * mask;
+    const int sharing = processors < mask ? here : (int)((wanted + online - 1) / online);
+    return processors > sharing ? processors / sharing : 1;
 }
 
 static void relax(void)
@@ -155,7 +176,7 @@ det_status det_pool_create(struct det_env *env, int threads, struct det_pool **o
                         threads);
     const int processors = det_processors();
     if (threads == 0)
-        threads = processors;
+        threads = det_default_threads();
     struct det_pool *pool = NULL;
     DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &pool, 1, sizeof *pool, "thread pool"));

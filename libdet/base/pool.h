@@ -24,7 +24,11 @@ typedef void (*det_task_fn)(void *argument, int32_t task, int32_t worker);
  * the quota of its control group is worth. */
 int det_processors(void);
 
-/* threads 0: det_processors(). The calling thread is worker 0, so threads - 1 are made. */
+/* As many threads as a process makes that was told nothing else: a processor each, but of ranks
+ * that may use the same ones (base/launched.h) its share. */
+int det_default_threads(void);
+
+/* threads 0: det_default_threads(). The calling thread is worker 0, so threads - 1 are made. */
 det_status det_pool_create(struct det_env *env, int threads, struct det_pool **pool);
 void det_pool_destroy(struct det_env *env, struct det_pool **pool);
 

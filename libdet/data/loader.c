@@ -15,6 +15,7 @@ enum { STREAM_ORDER = 1, STREAM_AUGMENT = 2 };
 
 #define RING_BEHIND 2 /* batches in memory by default, besides the caller's */
 #define RING_MOST   64
+#define STRIDE_MOST 65536
 
 struct slot {
     uint8_t *images;              /* [batch_size] places of det_picture_most_bytes() */
@@ -165,6 +166,14 @@ static det_status make_sample(struct worker *worker, const struct job *job)
     return det_ground_truth_copy(env, &job->slot->truths[job->place], &sample->truth);
 }
 
+/* Number in the sequence of the first sample of a batch. */
+static uint64_t batch_begin(const struct det_loader *loader, uint64_t batch)
+{
+    const struct det_loader_settings *s = &loader->settings;
+    const uint64_t stride = s->stride == 0 ? 1 : (uint64_t)s->stride;
+    return s->first_sample + batch * stride * (uint64_t)s->batch_size;
+}
+
 /* Under the mutex: the next sample to make, false when there is none at present. */
 static bool take_job(struct det_loader *loader, struct job *job)
 {
@@ -174,16 +183,18 @@ static bool take_job(struct det_loader *loader, struct job *job)
         &loader
              ->slots[(loader->batches_begun + (uint64_t)loader->ring - 1) % (uint64_t)loader->ring];
     if (loader->batches_begun == 0 || loader->next_in_batch == slot->count) {
-        if (s->end_sample > 0 && loader->next_sample >= s->end_sample)
+        const uint64_t first = batch_begin(loader, loader->batches_begun);
+        if (s->end_sample > 0 && first >= s->end_sample)
             return false;
         if (loader->batches_begun - loader->batches_over >= (uint64_t)loader->ring)
             return false;
         slot = &loader->slots[loader->batches_begun % (uint64_t)loader->ring];
         loader->batches_begun++;
         loader->next_in_batch = 0;
+        loader->next_sample = first;
         slot->count = s->batch_size;
-        if (s->end_sample > 0 && s->end_sample - loader->next_sample < (uint64_t)s->batch_size)
-            slot->count = (int32_t)(s->end_sample - loader->next_sample);
+        if (s->end_sample > 0 && s->end_sample - first < (uint64_t)s->batch_size)
+            slot->count = (int32_t)(s->end_sample - first);
         slot->done = 0;
         slot->status = DET_OK;
     }
@@ -272,6 +283,9 @@ static det_status check_settings(struct det_env *env, const struct det_loader_se
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "loader: batches in memory: got %d, expected %d to %d", s->ring,
                         held_by(s) + 1, RING_MOST);
+    if (s->stride < 0 || s->stride > STRIDE_MOST)
+        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                        "loader: stride: got %d, expected 0 to %d", s->stride, STRIDE_MOST);
     for (size_t i = 0; i < s->augment_count; i++)
         DET_TRY_RETURN(det_augment_check(env, &s->augment[i]));
     return DET_OK;
@@ -327,9 +341,8 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
     pthread_cond_init(&loader->ready, NULL);
     loader->settings = *settings;
     loader->ring = ring_of(settings);
-    loader->next_sample = settings->first_sample;
     loader->order_epoch = UINT64_MAX;
-    loader->worker_count = settings->threads > 0 ? settings->threads : det_processors();
+    loader->worker_count = settings->threads > 0 ? settings->threads : det_default_threads();
     picture_size(settings, &loader->height, &loader->width);
     for (int c = 0; c < 3; c++) /* what normalisation makes the wanted one */
         loader->outside[c] = (settings->pad_value[c] + 1.0f) * 127.5f;
@@ -359,6 +372,15 @@ det_status det_loader_create(struct det_env *env, const struct det_loader_settin
 fail:
     det_loader_destroy(env, &loader);
     return status;
+}
+
+det_status det_loader_create_at(struct det_env *env, const struct det_loader *like,
+                                uint64_t first_sample, struct det_loader **loader)
+{
+    struct det_loader_settings settings = like->settings;
+    settings.augment = like->augment;
+    settings.first_sample = first_sample;
+    return det_loader_create(env, &settings, loader);
 }
 
 static void stop_workers(struct det_loader *loader)
@@ -417,7 +439,7 @@ det_status det_loader_next(struct det_env *env, struct det_loader *loader, struc
         loader->batches_over++;
         pthread_cond_broadcast(&loader->may_work);
     }
-    const uint64_t first = s->first_sample + loader->batches_taken * (uint64_t)s->batch_size;
+    const uint64_t first = batch_begin(loader, loader->batches_taken);
     if (s->end_sample > 0 && first >= s->end_sample) {
         pthread_mutex_unlock(&loader->mutex);
         return det_fail(env, DET_STATUS_FINISHED, "loader: all samples were taken");

@@ -3,7 +3,8 @@
  * Sample i of the endless sequence is record order(e)[p] with e = i / images, p = i % images, where
  * order(e) is a permutation drawn from (seed, e), or 0, 1, 2, ... without shuffling. Its
  * augmentation draws from (seed, i). Which thread makes a sample, and how many there are, changes
- * nothing; first_sample continues an interrupted sequence exactly.
+ * nothing; first_sample continues an interrupted sequence exactly. Loaders with a stride hand out
+ * the batches of one sequence by turns.
  *
  * A ring of batches lies between the workers and the caller: workers fill the samples of the next
  * batches in order and sleep when the ring is full. Buffers are reused, so once the largest image
@@ -32,11 +33,14 @@ struct det_loader_settings {
     bool pictures;    /* batches of pictures for a device that makes the floats itself */
     bool fast_decode; /* JPEGs reduced, to no less than the network's input (data/image.h) */
     bool shuffle;
-    int threads; /* 0 = processors of this process */
+    int threads; /* 0 = det_default_threads() */
     int ring;    /* batches in memory, the caller's included; more than `held`, 0 = held + 2 */
     int held;    /* the last `held` batches handed out stay valid, 0 = 1 */
     uint64_t first_sample; /* where to begin */
     uint64_t end_sample;   /* where to end, the last batch may be smaller; 0 = never */
+    /* Behind each batch (stride - 1) * batch_size samples are other loaders' and left out; 0 and 1:
+     * none. end_sample is that of the whole sequence. */
+    int32_t stride;
 };
 
 struct det_batch {
@@ -54,6 +58,9 @@ struct det_batch {
 /* Checks the settings and starts the workers. */
 det_status det_loader_create(struct det_env *env, const struct det_loader_settings *settings,
                              struct det_loader **loader);
+/* Another one with the same settings that begins at another sample. */
+det_status det_loader_create_at(struct det_env *env, const struct det_loader *like,
+                                uint64_t first_sample, struct det_loader **loader);
 /* Stops the workers (at any time; waits for the samples in work) and releases all batches. */
 void det_loader_destroy(struct det_env *env, struct det_loader **loader);
 

@@ -32,6 +32,14 @@ det_status det_act_ranges_create(struct det_env *env, const struct det_model_spe
     return allocate(env, count, ranges);
 }
 
+void det_act_ranges_put(struct det_act_ranges *ranges, const float *values)
+{
+    const size_t count = (size_t)ranges->count;
+    memcpy(ranges->low, values, count * sizeof *values);
+    memcpy(ranges->high, values + count, count * sizeof *values);
+    ranges->updates++;
+}
+
 void det_act_ranges_free(struct det_env *env, struct det_act_ranges *ranges)
 {
     det_free(env, &ranges->low);

@@ -12,7 +12,7 @@
  *
  *   .TRAINED/act_quant/min       f32 [tensors]
  *   .TRAINED/act_quant/max       f32 [tensors]
- *   .TRAINED/act_quant/updates   i64 [1]   batches in them
+ *   .TRAINED/act_quant/updates   i64 [1]   updates in them
  */
 #ifndef DET_MODEL_ACT_RANGES_H
 #define DET_MODEL_ACT_RANGES_H
@@ -21,12 +21,23 @@
 #include "model/graph.h"
 
 struct det_act_ranges {
-    int32_t count;   /* tensors of the folded graph */
-    int64_t updates; /* batches in the averages; 0: the ranges mean nothing yet */
+    int32_t count; /* tensors of the folded graph */
+    /* that are in the averages; 0: the ranges mean nothing yet. Of several batches of an update, or
+     * of several ranks, each begins with the averages before it, and their mean is taken */
+    int64_t updates;
     float *low, *high;
 };
 
 #define DET_ACT_RANGES_DECAY 0.999f
+
+/* Values of the ranges as one vector, for those who hand them around: all low ones, then all high
+ * ones. */
+static inline size_t det_act_ranges_values(const struct det_act_ranges *ranges)
+{
+    return 2 * (size_t)ranges->count;
+}
+/* An update's vector becomes the ranges. */
+void det_act_ranges_put(struct det_act_ranges *ranges, const float *values);
 
 /* For the network of a spec; nothing seen. */
 det_status det_act_ranges_create(struct det_env *env, const struct det_model_spec *spec,

@@ -43,6 +43,11 @@ struct det_learner_settings {
         *communicator; /* borrowed: the ranks that learn together; NULL: alone */
     bool sync_batch_norm;
     bool bf16_gradients;
+    size_t bucket_floats; /* gradients that travel together, at least; 0: what is usual */
+    /* asked between the operations of a step of several ranks: it is dropped then, CANCELLED;
+     * NULL: nobody is asked */
+    bool (*wants_stop)(void *user);
+    void *wants_stop_user;
 };
 
 /* Zoo defaults: batch 8, momentum .9. */
@@ -52,6 +57,12 @@ struct det_step_result {
     double localization_loss, classification_loss, regularization_loss, total_loss;
     double gradient_norm; /* global, before clipping */
     int64_t matched_anchors;
+    /* With several ranks: on which one it failed, -1: on none; what this one waited for the others
+     * and for bytes on their way; and how long each rank needed for the update without waiting for
+     * others [size], the step's until the next one. */
+    int32_t failed_rank;
+    double rank_wait_seconds;
+    const double *rank_seconds;
 };
 
 struct det_learner {
@@ -72,6 +83,7 @@ struct det_learner {
     int32_t batches_done;         /* of the update under way */
     bool *trainable;              /* [graph.param_count], to be cleared for frozen variables */
     int64_t updates;              /* steps done: Adam and RMSProp count them */
+    double data_wait_seconds;     /* for the batch under way, to be told to the other ranks */
     struct det_act_ranges ranges; /* with settings.quantise */
 };
 

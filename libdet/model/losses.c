@@ -20,6 +20,7 @@ struct det_losses {
     float (*boxes)[4];
     uint8_t *selected;
     struct det_hard_example_space space;
+    double normalizer; /* 0: what the targets say */
 };
 
 void det_loss_settings_default(struct det_loss_settings *settings)
@@ -322,6 +323,11 @@ static void keep_task(void *argument, int32_t task, int32_t worker)
     l->classification_partial[task] = classification;
 }
 
+void det_losses_divide_by(struct det_losses *losses, double normalizer)
+{
+    losses->normalizer = normalizer;
+}
+
 det_status det_losses_compute(struct det_env *env, struct det_losses *losses, struct det_pool *pool,
                               const struct det_targets *targets, const float *logits,
                               const float *encodings, struct det_loss_values *values,
@@ -338,7 +344,9 @@ det_status det_losses_compute(struct det_env *env, struct det_losses *losses, st
                         losses->images_max, losses->anchor_count, losses->class_count);
     const struct det_loss_settings *settings = &losses->settings;
     double normalizer = 1;
-    if (settings->normalize_loss_by_num_matches && targets->box_weight_sum > 1)
+    if (losses->normalizer > 0)
+        normalizer = losses->normalizer;
+    else if (settings->normalize_loss_by_num_matches && targets->box_weight_sum > 1)
         normalizer = targets->box_weight_sum;
     const double code_size = settings->normalize_loc_loss_by_codesize ? 4 : 1;
     const double localization_scale =

@@ -58,6 +58,10 @@ struct det_loss_values {
 
 struct det_losses; /* settings and partial sums */
 
+/* Whatever is computed from now on is divided by this instead of what the targets say; 0, as it
+ * begins: by that. */
+void det_losses_divide_by(struct det_losses *losses, double normalizer);
+
 det_status det_losses_create(struct det_env *env, const struct det_loss_settings *settings,
                              int32_t images_max, int32_t anchor_count, int32_t class_count,
                              struct det_losses **losses);

@@ -1,29 +1,9 @@
-#include "model/net.h"
+#include "model/net_parts.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "model/net_bns.h"
-#include "model/net_rounding.h"
 #include "support/mem.h"
-
-struct det_net {
-    const struct det_graph *graph;
-    const struct det_ops *ops;
-    struct det_exec exec;
-    int32_t batch;
-    enum det_net_mode mode;
-
-    uint8_t *arena;
-    float **values;    /* per tensor */
-    float **gradients; /* per tensor, NULL where none is kept */
-    struct det_net_plan plan;
-    struct det_net_bns bns;
-    struct det_net_rounding rounding;
-    det_net_watch_fn watch; /* NULL: nobody */
-    void *watch_user;
-    float *encodings, *logits, *encoding_gradients, *logit_gradients;
-};
 
 static size_t larger(size_t a, size_t b)
 {
@@ -173,21 +153,6 @@ void det_net_destroy(struct det_env *env, struct det_net **pointer)
     det_free(env, pointer);
 }
 
-/* The norm with an index of det_net_bns, NULL for -1. */
-static struct det_net_bn *bn_at(const struct det_net *net, int32_t index)
-{
-    return index < 0 ? NULL : &net->bns.bns[index];
-}
-
-/* A tensor as an operand: what is stored, or how to make it. */
-static struct det_operand operand_of(const struct det_net *net, int32_t tensor)
-{
-    const struct det_net_bn *bn = bn_at(net, net->bns.of_result[tensor]);
-    if (bn == NULL || !net->bns.unstored[tensor])
-        return (struct det_operand){net->values[tensor], NULL};
-    return (struct det_operand){net->values[net->graph->ops[bn->op].in], &bn->bn};
-}
-
 float *det_net_input(struct det_net *net)
 {
     return net->values[0];
@@ -216,18 +181,13 @@ void det_net_set_images(struct det_net *net, const float *images, int32_t height
     det_net_fill_input(net->graph, net->batch, images, height, width, net->values[0]);
 }
 
-static const float *param_of(const struct det_net *net, const float *params, int32_t index)
-{
-    return index < 0 ? NULL : params + net->graph->params[index].offset;
-}
-
 static void forward_conv(struct det_net *net, const float *params, int32_t index)
 {
     const struct det_op *op = &net->graph->ops[index];
     const struct det_ops *k = net->ops;
     const struct det_conv_shape s = det_net_conv_shape(net->graph, op, net->batch);
-    const float *weight = param_of(net, params, op->weight);
-    const float *bias = param_of(net, params, op->bias);
+    const float *weight = det_net_param(net, params, op->weight);
+    const float *bias = det_net_param(net, params, op->bias);
     const bool depthwise = op->kind == DET_OP_DWCONV;
     float *out = net->values[op->out];
     if (net->graph->folded) {
@@ -235,8 +195,8 @@ static void forward_conv(struct det_net *net, const float *params, int32_t index
                                                           weight, bias, op->act, out);
         return;
     }
-    const struct det_operand in = operand_of(net, op->in);
-    const struct det_net_bn *bn = bn_at(net, net->bns.of_maker[index]);
+    const struct det_operand in = det_net_operand(net, op->in);
+    const struct det_net_bn *bn = det_net_bn_at(net, net->bns.of_maker[index]);
     const bool statistics =
         bn != NULL && det_net_uses_batch_statistics(net->mode, &net->graph->ops[bn->op]);
     k->bn_conv_forward(&net->exec, &s, depthwise, &in, weight, bias, out,
@@ -257,7 +217,9 @@ static void forward_op(struct det_net *net, const float *params, int32_t index)
         forward_conv(net, params, index);
         break;
     case DET_OP_BATCH_NORM: {
-        struct det_net_bn *bn = bn_at(net, net->bns.of_result[op->out]);
+        struct det_net_bn *bn = det_net_bn_at(net, net->bns.of_result[op->out]);
+        if (det_net_is_synced(net, op))
+            det_net_sync_statistics(net->sync, bn);
         det_net_bn_prepare(g, net->mode, params, bn);
         const struct det_operand in = {net->values[op->in], &bn->bn};
         if (!net->bns.unstored[op->out])
@@ -265,7 +227,8 @@ static void forward_op(struct det_net *net, const float *params, int32_t index)
         break;
     }
     case DET_OP_ADD: {
-        const struct det_operand a = operand_of(net, op->in), b = operand_of(net, op->in2);
+        const struct det_operand a = det_net_operand(net, op->in),
+                                 b = det_net_operand(net, op->in2);
         if (g->folded)
             net->ops->add_forward(x, rows * channels, a.x, b.x, out);
         else
@@ -281,11 +244,8 @@ static void forward_op(struct det_net *net, const float *params, int32_t index)
     }
 }
 
-enum copy_direction { GATHER, SCATTER };
-
-/* Between the per-level tensors [N, h, w, 6 * width] and the flat arrays [N, A, width]. */
-static void copy_levels(const struct det_net *net, float *const *tensors, const int32_t *outputs,
-                        int32_t width, float *flat, enum copy_direction direction)
+void det_net_copy_levels(const struct det_net *net, float *const *tensors, const int32_t *outputs,
+                         int32_t width, float *flat, enum det_net_copy direction)
 {
     const struct det_graph *g = net->graph;
     size_t place = 0;
@@ -295,7 +255,7 @@ static void copy_levels(const struct det_net *net, float *const *tensors, const 
         for (int32_t n = 0; n < net->batch; n++) {
             float *level = tensors[outputs[l]] + (size_t)n * floats;
             float *at = flat + (size_t)n * (size_t)g->anchor_count * (size_t)width + place;
-            if (direction == GATHER)
+            if (direction == DET_NET_GATHER)
                 memcpy(at, level, floats * sizeof *at);
             else
                 memcpy(level, at, floats * sizeof *at);
@@ -325,6 +285,14 @@ void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ran
     ranges->updates++;
 }
 
+void det_net_seen_ranges(const struct det_net *net, float *values)
+{
+    const struct det_net_rounding *r = &net->rounding;
+    const size_t count = (size_t)r->ranges->count;
+    memcpy(values, r->low, count * sizeof *values);
+    memcpy(values + count, r->high, count * sizeof *values);
+}
+
 void det_net_forward(struct det_net *net, const float *params)
 {
     const struct det_graph *g = net->graph;
@@ -332,7 +300,8 @@ void det_net_forward(struct det_net *net, const float *params)
     if (trained)
         det_net_rounding_input(&net->rounding, net->values[0],
                                det_net_rows(g, 0, net->batch) * g->tensors[0].channels);
-    for (int32_t i = 0; i < g->op_count; i++) {
+    net->stopped = false;
+    for (int32_t i = 0; i < g->op_count && !det_net_is_stopped(net); i++) {
         forward_op(net, params, i);
         if (trained)
             det_net_rounding_made(&net->rounding, g, net->ops, &net->exec, i, net->batch,
@@ -343,8 +312,9 @@ void det_net_forward(struct det_net *net, const float *params)
     }
     if (trained)
         det_net_rounding_outputs(&net->rounding, g, net->ops, &net->exec, net->batch, net->values);
-    copy_levels(net, net->values, g->box_outputs, 4, net->encodings, GATHER);
-    copy_levels(net, net->values, g->class_outputs, g->class_slots, net->logits, GATHER);
+    det_net_copy_levels(net, net->values, g->box_outputs, 4, net->encodings, DET_NET_GATHER);
+    det_net_copy_levels(net, net->values, g->class_outputs, g->class_slots, net->logits,
+                        DET_NET_GATHER);
 }
 
 const float *det_net_encodings(const struct det_net *net)
@@ -367,154 +337,24 @@ float *det_net_logit_gradients(struct det_net *net)
     return net->logit_gradients;
 }
 
-static float *gradient_of(const struct det_net *net, float *gradients, int32_t index)
+void det_net_synchronise(struct det_net *net, const struct det_net_sync *sync)
 {
-    return index < 0 ? NULL : gradients + net->graph->params[index].offset;
+    net->sync = sync;
 }
 
-/* A gradient that is complete behind a norm; without one (NULL) just a gradient. */
-static struct det_gradient_to to_bn(const struct det_net *net, const struct det_net_bn *bn,
-                                    float *gradient)
+void det_net_ask(struct det_net *net, det_net_stop_fn stop, void *user)
 {
-    struct det_gradient_to to = {.din = gradient};
-    if (bn != NULL) {
-        to.x = net->values[net->graph->ops[bn->op].in];
-        to.bn = &bn->bn;
-        to.sums = bn->sums;
-    }
-    return to;
+    net->stop = stop;
+    net->stop_user = user;
 }
 
-static void backward_conv(struct det_net *net, const float *params, float *gradients, int32_t index)
+bool det_net_was_stopped(const struct det_net *net)
 {
-    const struct det_graph *g = net->graph;
-    const struct det_op *op = &g->ops[index];
-    const struct det_conv_shape s = det_net_conv_shape(g, op, net->batch);
-    const bool accumulate = net->plan.accumulate_param[index];
-    const struct det_operand in = operand_of(net, op->in);
-    struct det_gradient dout = {.dy = net->gradients[op->out]};
-    const struct det_net_bn *after = bn_at(net, net->bns.of_maker[index]);
-    if (after != NULL) {
-        dout.x = net->values[op->out];
-        dout.bn = &after->bn;
-        dout.constant = after->constant;
-        dout.slope = after->slope;
-    }
-    /* Nobody wants the gradient of the image. */
-    float *din = op->in == 0 ? NULL : net->gradients[op->in];
-    struct det_gradient_to to = to_bn(net, bn_at(net, net->bns.fed_by[index]), din);
-    to.accumulate = net->plan.accumulate_in[index];
-    if (op->bias >= 0)
-        net->ops->bias_backward(&net->exec, det_net_rows(g, op->out, net->batch), s.out_c, dout.dy,
-                                gradient_of(net, gradients, op->bias), accumulate);
-    net->ops->bn_conv_backward(&net->exec, &s, op->kind == DET_OP_DWCONV, &in, &dout,
-                               param_of(net, params, op->weight), &to,
-                               gradient_of(net, gradients, op->weight), accumulate);
+    return net->stopped;
 }
 
-static void backward_op(struct det_net *net, const float *params, float *gradients, int32_t index)
+void det_net_watch_backward(struct det_net *net, det_net_passed_fn passed, void *user)
 {
-    const struct det_graph *g = net->graph;
-    const struct det_op *op = &g->ops[index];
-    const struct det_exec *x = &net->exec;
-    const float *dout = net->gradients[op->out];
-    const int64_t count = det_net_rows(g, op->out, net->batch) * g->tensors[op->out].channels;
-    if (net->mode == DET_NET_TRAIN_FOLDED)
-        net->ops->fake_quant_backward(x, count,
-                                      net->rounding.passes + net->rounding.offsets[op->out],
-                                      net->gradients[op->out]);
-    switch (op->kind) {
-    case DET_OP_CONV:
-    case DET_OP_DWCONV:
-        backward_conv(net, params, gradients, index);
-        return;
-    case DET_OP_BATCH_NORM: {
-        struct det_net_bn *bn = bn_at(net, net->bns.of_result[op->out]);
-        const int64_t rows = det_net_rows(g, op->out, net->batch);
-        const struct det_gradient_to to = to_bn(net, bn, net->gradients[op->out]);
-        if (!bn->fed)
-            net->ops->bn_sums(x, rows, bn->channels, &to);
-        det_net_bn_finish(g, net->mode, params, rows, bn, gradients);
-        return;
-    }
-    case DET_OP_ADD:
-        net->ops->accumulate(x, count, dout, net->gradients[op->in],
-                             net->plan.accumulate_in[index]);
-        break;
-    case DET_OP_UPSAMPLE_ADD:
-        net->ops->upsample_backward(x, net->batch, g->tensors[op->in].height,
-                                    g->tensors[op->in].width, g->tensors[op->in].channels,
-                                    g->tensors[op->out].height, g->tensors[op->out].width, dout,
-                                    net->gradients[op->in], net->plan.accumulate_in[index]);
-        break;
-    }
-    if (!net->plan.skip_in2[index])
-        net->ops->accumulate(x, count, dout, net->gradients[op->in2],
-                             net->plan.accumulate_in2[index]);
-}
-
-void det_net_backward(struct det_net *net, const float *params, float *gradients)
-{
-    const struct det_graph *g = net->graph;
-    copy_levels(net, net->gradients, g->box_outputs, 4, net->encoding_gradients, SCATTER);
-    copy_levels(net, net->gradients, g->class_outputs, g->class_slots, net->logit_gradients,
-                SCATTER);
-    for (int32_t i = g->op_count - 1; i >= 0; i--)
-        backward_op(net, params, gradients, i);
-}
-
-void det_net_update_moving(const struct det_net *net, float *params)
-{
-    const struct det_graph *g = net->graph;
-    if (net->mode != DET_NET_TRAIN)
-        return;
-    for (int32_t i = 0; i < net->bns.count; i++) {
-        const struct det_net_bn *bn = &net->bns.bns[i];
-        const struct det_op *op = &g->ops[bn->op];
-        const double rows = (double)det_net_rows(g, op->out, net->batch);
-        const float unbiased = (float)(rows / (rows > 1 ? rows - 1 : 1));
-        float *moving_mean = params + g->params[op->mean].offset;
-        float *moving_variance = params + g->params[op->variance].offset;
-        const float rate = 1.0f - op->decay;
-        for (int32_t c = 0; c < bn->channels; c++) {
-            moving_mean[c] -= (moving_mean[c] - bn->mean[c]) * rate;
-            moving_variance[c] -= (moving_variance[c] - bn->variance[c] * unbiased) * rate;
-        }
-    }
-}
-
-void det_net_statistics(const struct det_net *net, int32_t op, const float **mean,
-                        const float **variance)
-{
-    const struct det_net_bn *bn = bn_at(net, net->bns.of_result[net->graph->ops[op].out]);
-    *mean = bn->mean;
-    *variance = bn->variance;
-}
-
-/* Whether all values of a result are finite; those of a batch norm that nobody stores are made.
- * Infinities and NaN survive a sum of 0 * x. */
-static bool is_finite(const struct det_net *net, int32_t tensor)
-{
-    const struct det_operand value = operand_of(net, tensor);
-    const struct det_bn *n = value.bn;
-    const int64_t rows = det_net_rows(net->graph, tensor, net->batch);
-    const int32_t channels = net->graph->tensors[tensor].channels;
-    float probe = 0.0f;
-    for (int64_t row = 0; row < rows; row++) {
-        for (int32_t c = 0; c < channels; c++) {
-            const float x = value.x[row * channels + c];
-            probe += 0.0f * (n == NULL ? x : (x - n->mean[c]) * n->scale[c] + n->beta[c]);
-        }
-    }
-    return probe == 0.0f;
-}
-
-const char *det_net_first_non_finite(const struct det_net *net)
-{
-    const struct det_graph *g = net->graph;
-    for (int32_t i = 0; i < g->op_count; i++) {
-        if (!is_finite(net, g->ops[i].out))
-            return g->ops[i].name;
-    }
-    return NULL;
+    net->passed = passed;
+    net->passed_user = user;
 }

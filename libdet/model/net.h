@@ -11,6 +11,7 @@
 #include "model/net_plan.h"
 
 struct det_net;
+struct det_net_sync;
 
 /* `graph`, `ops` and `pool` must outlive the net. */
 det_status det_net_create(struct det_env *env, const struct det_graph *graph,
@@ -51,6 +52,8 @@ void det_net_round(struct det_net *net, const struct det_act_ranges *ranges);
 /* Takes the last forward's batch into the ranges, which are those of det_net_round(); nothing
  * without them. */
 void det_net_update_ranges(const struct det_net *net, struct det_act_ranges *ranges);
+/* The ranges with that batch in them as a vector of act_ranges.h. */
+void det_net_seen_ranges(const struct det_net *net, float *values);
 
 /* Results of forward: box encodings [N, A, 4] and class logits [N, A, K + 1]; levels in rising
  * order. */
@@ -65,10 +68,30 @@ float *det_net_logit_gradients(struct det_net *net);
  * stay as they are). After a forward in a training mode. */
 void det_net_backward(struct det_net *net, const float *params, float *gradients);
 
+/* `passed` is called in every later backward behind each operation, whose index it gets: the
+ * gradients of parameters that no operation before it uses are complete then. NULL: nobody. */
+typedef void (*det_net_passed_fn)(void *user, int32_t op);
+void det_net_watch_backward(struct det_net *net, det_net_passed_fn passed, void *user);
+
+/* `stop` is asked before each operation of every later forward and backward: once it says yes the
+ * rest of them is left out, and what the network holds means nothing. NULL: nobody is asked. */
+typedef bool (*det_net_stop_fn)(void *user);
+void det_net_ask(struct det_net *net, det_net_stop_fn stop, void *user);
+/* Whether it has said so in the last forward or the backward behind it. */
+bool det_net_was_stopped(const struct det_net *net);
+
+/* Every later forward and backward is of one rank's part of a batch (model/net_sync.h), which must
+ * outlive the network; NULL, as it begins: of the whole. */
+void det_net_synchronise(struct det_net *net, const struct det_net_sync *sync);
+
 /* moving = moving * decay + batch statistic * (1 - decay), the variance unbiased, for every batch
  * norm, in the order of the graph. Nothing in TRAIN_FROZEN mode. (tf.keras BatchNormalization,
  * fused.) */
 void det_net_update_moving(const struct det_net *net, float *params);
+
+/* What the last forward's batch has to say in that update: its statistics as a vector of
+ * model/moving.h. */
+void det_net_batch_statistics(const struct det_net *net, float *statistics);
 
 /* Mean and (biased) variance [c] over the batch of what batch norm `op` of the graph normalised;
  * after forward in a mode where it took them, until the next forward. */

@@ -197,7 +197,7 @@ void det_net_bn_prepare(const struct det_graph *graph, enum det_net_mode mode, c
 /* With xhat = (x - mean) / sqrt(variance + epsilon): dbeta = sum dy, dgamma = sum dy * xhat, and
  * the gradient of x is scale times dy (frozen) or dy - dbeta / rows - xhat * dgamma / rows. */
 void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
-                       int64_t rows, struct det_net_bn *bn, float *gradients)
+                       int64_t rows, int32_t ranks, struct det_net_bn *bn, float *gradients)
 {
     const struct det_op *op = &graph->ops[bn->op];
     const bool batch = det_net_uses_batch_statistics(mode, op);
@@ -207,10 +207,10 @@ void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, co
     float *dbeta = gradients + graph->params[op->beta].offset;
     for (int32_t c = 0; c < bn->channels; c++) {
         const double inverse = 1 / sqrt((double)variance[c] + op->epsilon);
-        const double factor = -(gamma[c] * inverse) / (double)rows;
+        const double factor = -(gamma[c] * inverse) / ((double)rows * ranks);
         const double products = bn->sums[bn->channels + c];
-        dbeta[c] = (float)bn->sums[c];
-        dgamma[c] = (float)(products * inverse);
+        dbeta[c] = (float)(bn->sums[c] / ranks);
+        dgamma[c] = (float)(products * inverse / ranks);
         bn->constant[c] = batch ? (float)(factor * bn->sums[c]) : 0;
         bn->slope[c] = batch ? (float)(factor * inverse * inverse * products) : 0;
     }

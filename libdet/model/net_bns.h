@@ -40,8 +40,9 @@ size_t det_net_bns_bytes(const struct det_graph *graph);
 void det_net_bn_prepare(const struct det_graph *graph, enum det_net_mode mode, const float *params,
                         struct det_net_bn *bn);
 /* When the sums are there: the gradients of gamma and beta, and what the gradient before the norm
- * is made with. */
+ * is made with. `ranks` have `rows` each, and sums of all; the gradients are a mean over them
+ * (model/net_sync.h), otherwise it is 1. */
 void det_net_bn_finish(const struct det_graph *graph, enum det_net_mode mode, const float *params,
-                       int64_t rows, struct det_net_bn *bn, float *gradients);
+                       int64_t rows, int32_t ranks, struct det_net_bn *bn, float *gradients);
 
 #endif

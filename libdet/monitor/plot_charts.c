@@ -112,7 +112,8 @@ static det_status append_training(struct det_plot *plot)
     static const struct line rate[] = {{TRAIN, "learning_rate", "learning rate", 3}};
     static const struct line norm[] = {{TRAIN, "gradient_norm", "global norm before clipping", 5}};
     static const struct line speed[] = {{TRAIN, "steps_per_sec", "steps per second", 2}};
-    static const struct line wait[] = {{TRAIN, "data_wait_percent", "% of a step", 4}};
+    static const struct line wait[] = {{TRAIN, "data_wait_percent", "% of a step", 4},
+                                       {TRAIN, "rank_wait_percent", "for other ranks", 1}};
     DET_TRY_RETURN(append_scalars(plot, (struct det_chart){.title = "Total loss", .smooth = true},
                                   total, COUNT(total), false));
     DET_TRY_RETURN(append_scalars(

@@ -16,10 +16,12 @@ enum { OWN_SLOT = 0 };
 
 /* What a transport is given at once. */
 #define MOST_BYTES ((size_t)256 << 20)
-/* A wait looks all the time at first, then it sleeps between two looks: the processor may be what
- * another rank on this machine needs. */
 #define LOOKING_NS 200000
 #define NAP_NS     50000
+/* Until there is a lifeline nobody says that a rank has ended. */
+#define ALONE_NS ((uint64_t)300000000000)
+/* For the ranks to find each other beside the transport. */
+#define MEET_SECONDS 20
 
 /* Each rank's, gathered before anything else: its size and its beginning are those of every version
  * to come, so that different ones can tell each other so. */
@@ -31,12 +33,22 @@ struct card {
 };
 static const char card_magic[16] = "libdet ranks 1";
 
+/* How a part of the work went on a rank. */
+struct outcome {
+    int32_t status;
+    char message[DET_ERROR_BYTES];
+};
+
 struct det_communicator {
     struct det_env *env; /* of the context that made it */
     struct det_transport *transport;
     struct det_lifeline *lifeline;
     char (*hosts)[DET_HOST_BYTES]; /* [size] */
-    bool broken;                   /* somebody is lost or has given up, this rank too */
+    /* [size], both, of one collective at a time: a rank that has no memory left has to say so */
+    int64_t *numbers;
+    struct outcome *outcomes;
+    bool broken; /* somebody is lost or has given up, this rank too */
+    bool agreed; /* on a failure, and nothing was done together since: all know it */
 };
 
 /* --- what it knows --- */
@@ -74,6 +86,14 @@ static det_status broke(det_communicator *c, det_status status)
     return status;
 }
 
+static det_status why_broken(struct det_env *env, const det_communicator *c)
+{
+    if (c->lifeline != NULL)
+        DET_TRY_RETURN(det_lifeline_check(env, c->lifeline));
+    return det_fail(env, DET_STATUS_CANCELLED, "rank %d has given up before",
+                    (int)c->transport->rank);
+}
+
 det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)
 {
     *done = false;
@@ -86,6 +106,14 @@ det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bo
     return there == DET_OK ? DET_OK : broke(c, there);
 }
 
+void det_ranks_pause(uint64_t begin_ns)
+{
+    if (det_clock_ns() - begin_ns < LOOKING_NS)
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+}
+
 det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
 {
     const uint64_t begin_ns = det_clock_ns();
@@ -94,10 +122,11 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
         DET_TRY_RETURN(det_ranks_test(env, c, slot, &done));
         if (done)
             return DET_OK;
-        if (det_clock_ns() - begin_ns < LOOKING_NS)
-            sched_yield();
-        else
-            nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+        if (c->lifeline == NULL && det_clock_ns() - begin_ns > ALONE_NS)
+            return broke(c, det_fail(env, DET_STATUS_IO,
+                                     "nothing was heard of the other ranks for %d seconds",
+                                     (int)(ALONE_NS / 1000000000)));
+        det_ranks_pause(begin_ns);
     }
 }
 
@@ -108,7 +137,8 @@ static det_status gather(struct det_env *env, det_communicator *c, const void *m
 {
     const struct det_transport_functions *does = c->transport->does;
     if (c->broken)
-        return det_lifeline_check(env, c->lifeline);
+        return why_broken(env, c);
+    c->agreed = false;
     DET_TRY_RETURN(
         does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes));
     return det_ranks_wait(env, c, OWN_SLOT);
@@ -128,6 +158,8 @@ det_status det_ranks_broadcast(struct det_env *env, det_communicator *c, void *d
     uint8_t *at = data;
     if (!det_ranks_are_many(c))
         return DET_OK;
+    if (c->broken)
+        return why_broken(env, c);
     while (bytes > 0) {
         const size_t now = bytes < MOST_BYTES ? bytes : MOST_BYTES;
         DET_TRY_RETURN(c->transport->does->start_broadcast(env, c->transport, OWN_SLOT,
@@ -145,81 +177,78 @@ void det_gathered_free(struct det_env *env, struct det_gathered *all)
     det_free(env, &all->begins);
 }
 
-/* Where each rank's bytes begin, and the most that a rank has. */
-static det_status gather_sizes(struct det_env *env, det_communicator *c, size_t bytes,
-                               struct det_gathered *all, size_t *most)
+/* What is gathered in rounds, a piece of each rank at a time. */
+struct pieces {
+    size_t most, piece; /* bytes: of a rank, of a piece */
+    uint8_t *sent, *got;
+};
+
+static void free_pieces(struct det_env *env, struct pieces *pieces)
 {
-    const int32_t size = det_ranks_size(c);
-    const uint64_t mine = bytes;
-    uint64_t *sizes = NULL;
-    det_status status = DET_OK;
-    *most = 0;
-    DET_TRY_RETURN(det_alloc(env, &sizes, (size_t)size, sizeof *sizes, "gathered sizes"));
-    DET_TRY(det_ranks_gather(env, c, &mine, sizes, sizeof mine));
-    all->begins[0] = 0;
-    for (int32_t r = 0; r < size; r++) {
-        if (__builtin_add_overflow(all->begins[r], (size_t)sizes[r], &all->begins[r + 1]))
-            DET_TRY(det_fail(env, DET_STATUS_OUT_OF_MEMORY, "gathered bytes: too many"));
-        if (sizes[r] > *most)
-            *most = (size_t)sizes[r];
-    }
-fail:
-    det_free(env, &sizes);
-    return status;
+    det_free(env, &pieces->sent);
+    det_free(env, &pieces->got);
 }
 
-/* In rounds: a piece of each rank at a time. */
+/* Where each rank's bytes begin, and room for all of them. */
+static det_status make_room(struct det_env *env, size_t size, const int64_t *sizes,
+                            struct det_gathered *all, struct pieces *pieces)
+{
+    const size_t room = MOST_BYTES / size > 4096 ? MOST_BYTES / size : 4096;
+    DET_TRY_RETURN(det_alloc(env, &all->begins, size + 1, sizeof *all->begins, "gathered sizes"));
+    for (size_t r = 0; r < size; r++) {
+        const size_t bytes = (size_t)sizes[r];
+        if (!det_size_add(all->begins[r], bytes, &all->begins[r + 1]))
+            return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "gathered bytes: too many");
+        if (bytes > pieces->most)
+            pieces->most = bytes;
+    }
+    pieces->piece = pieces->most < room ? pieces->most : room;
+    DET_TRY_RETURN(det_alloc_raw(env, &all->data, all->begins[size], 1, "gathered bytes"));
+    DET_TRY_RETURN(det_alloc(env, &pieces->sent, pieces->piece, 1, "bytes to gather"));
+    return det_alloc_raw(env, &pieces->got, size, pieces->piece, "gathered bytes");
+}
+
 static det_status gather_pieces(struct det_env *env, det_communicator *c, const uint8_t *mine,
-                                size_t bytes, size_t most, struct det_gathered *all)
+                                size_t bytes, const struct pieces *p, struct det_gathered *all)
 {
     const size_t size = (size_t)det_ranks_size(c);
-    const size_t room = MOST_BYTES / size > 4096 ? MOST_BYTES / size : 4096;
-    const size_t piece = most < room ? most : room;
-    uint8_t *sent = NULL, *got = NULL;
-    det_status status = DET_OK;
-    DET_TRY(det_alloc(env, &sent, piece, 1, "bytes to gather"));
-    DET_TRY(det_alloc_raw(env, &got, size, piece, "gathered bytes"));
-    for (size_t at = 0; at < most; at += piece) {
+    for (size_t at = 0; at < p->most; at += p->piece) {
         const size_t left = at < bytes ? bytes - at : 0;
         if (left > 0)
-            memcpy(sent, mine + at, left < piece ? left : piece);
-        DET_TRY(det_ranks_gather(env, c, sent, got, piece));
+            memcpy(p->sent, mine + at, left < p->piece ? left : p->piece);
+        DET_TRY_RETURN(det_ranks_gather(env, c, p->sent, p->got, p->piece));
         for (size_t r = 0; r < size; r++) {
             const size_t has = all->begins[r + 1] - all->begins[r];
-            const size_t now = at >= has ? 0 : has - at < piece ? has - at : piece;
+            const size_t now = at >= has ? 0 : has - at < p->piece ? has - at : p->piece;
             if (now > 0)
-                memcpy(all->data + all->begins[r] + at, got + r * piece, now);
+                memcpy(all->data + all->begins[r] + at, p->got + r * p->piece, now);
         }
     }
-fail:
-    det_free(env, &sent);
-    det_free(env, &got);
-    return status;
+    return DET_OK;
 }
 
 det_status det_ranks_gather_bytes(struct det_env *env, det_communicator *c, const void *mine,
                                   size_t bytes, struct det_gathered *all)
 {
-    const size_t size = (size_t)det_ranks_size(c);
-    size_t most = 0;
+    const int64_t own = (int64_t)bytes, *sizes = &own;
+    struct pieces pieces = {0};
     det_status status = DET_OK;
     *all = (struct det_gathered){0};
-    DET_TRY(det_alloc(env, &all->begins, size + 1, sizeof *all->begins, "gathered sizes"));
-    DET_TRY(gather_sizes(env, c, bytes, all, &most));
-    DET_TRY(det_alloc_raw(env, &all->data, all->begins[size] + 1, 1, "gathered bytes"));
-    DET_TRY(gather_pieces(env, c, mine, bytes, most, all));
-    return DET_OK;
+    if (det_ranks_are_many(c)) {
+        DET_TRY_RETURN(gather(env, c, &own, c->numbers, sizeof own));
+        sizes = c->numbers;
+    }
+    status = make_room(env, (size_t)det_ranks_size(c), sizes, all, &pieces);
+    DET_TRY(det_ranks_agree(env, c, status));
+    DET_TRY(gather_pieces(env, c, mine, bytes, &pieces, all));
 fail:
-    det_gathered_free(env, all);
+    free_pieces(env, &pieces);
+    if (status != DET_OK)
+        det_gathered_free(env, all);
     return status;
 }
 
 /* --- agreeing --- */
-
-struct outcome {
-    int32_t status;
-    char message[DET_ERROR_BYTES];
-};
 
 /* The lowest rank that failed; -1: none did. */
 static int32_t first_failure(const struct outcome *all, int32_t size)
@@ -251,43 +280,71 @@ static det_status tell(struct det_env *env, const det_communicator *c, const str
 det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status mine)
 {
     const int32_t size = det_ranks_size(c);
-    int32_t outcomes_failed = -1, *statuses = NULL;
-    struct outcome *all = NULL, own = {.status = (int32_t)mine};
-    det_status status = mine;
-    if (size == 1)
+    const int64_t number = mine;
+    struct outcome own = {.status = (int32_t)mine};
+    bool failed = false;
+    if (size == 1 || (mine != DET_OK && c->agreed))
         return mine;
     if (mine != DET_OK)
         memcpy(own.message, env->error, sizeof own.message);
     /* A number each first: that all went well is what is said most of the time. */
-    DET_TRY(det_alloc(env, &statuses, (size_t)size, sizeof *statuses, "outcomes of the ranks"));
-    DET_TRY(gather(env, c, &own.status, statuses, sizeof *statuses));
-    for (int32_t r = 0; r < size && outcomes_failed < 0; r++)
-        if (statuses[r] != DET_OK)
-            outcomes_failed = r;
-    if (outcomes_failed >= 0) {
-        DET_TRY(det_alloc(env, &all, (size_t)size, sizeof *all, "outcomes of the ranks"));
-        DET_TRY(gather(env, c, &own, all, sizeof own));
-        status = tell(env, c, all, first_failure(all, size));
-    }
-fail:
-    det_free(env, &statuses);
-    det_free(env, &all);
-    return status;
+    DET_TRY_RETURN(gather(env, c, &number, c->numbers, sizeof number));
+    for (int32_t r = 0; r < size; r++)
+        failed = failed || c->numbers[r] != DET_OK;
+    if (!failed)
+        return DET_OK;
+    DET_TRY_RETURN(gather(env, c, &own, c->outcomes, sizeof own));
+    c->agreed = true;
+    return tell(env, c, c->outcomes, first_failure(c->outcomes, size));
+}
+
+det_status det_ranks_follow(struct det_env *env, det_communicator *c, det_status mine)
+{
+    struct outcome told = {.status = (int32_t)mine};
+    if (!det_ranks_are_many(c))
+        return mine;
+    if (mine != DET_OK)
+        memcpy(told.message, env->error, sizeof told.message);
+    DET_TRY_RETURN(det_ranks_broadcast(env, c, &told, sizeof told));
+    if (told.status == DET_OK)
+        return DET_OK;
+    c->agreed = true;
+    return det_fail(env, (det_status)told.status, "%s", told.message);
+}
+
+det_status det_ranks_smallest(struct det_env *env, det_communicator *c, int64_t mine,
+                              int64_t *smallest)
+{
+    *smallest = mine;
+    if (!det_ranks_are_many(c))
+        return DET_OK;
+    DET_TRY_RETURN(gather(env, c, &mine, c->numbers, sizeof mine));
+    for (int32_t r = 0; r < det_ranks_size(c); r++)
+        if (c->numbers[r] < *smallest)
+            *smallest = c->numbers[r];
+    return DET_OK;
 }
 
 det_status det_ranks_check(struct det_env *env, det_communicator *c)
 {
-    bool done;
     if (!det_ranks_are_many(c))
         return DET_OK;
-    DET_TRY_RETURN(det_ranks_test(env, c, OWN_SLOT, &done));
-    const det_status there = det_lifeline_check(env, c->lifeline);
-    return there == DET_OK ? DET_OK : broke(c, there);
+    const det_status status = det_lifeline_check(env, c->lifeline);
+    return status == DET_OK ? DET_OK : broke(c, status);
+}
+
+int32_t det_ranks_here(const det_communicator *c)
+{
+    int32_t here = 0;
+    for (int32_t r = 0; r < det_ranks_size(c); r++)
+        if (strcmp(det_ranks_host(c, r), det_ranks_host(c, det_ranks_rank(c))) == 0)
+            here++;
+    return here;
 }
 
 det_status det_ranks_give_up(struct det_env *env, det_communicator *c, det_status status)
 {
-    if (status == DET_OK || !det_ranks_are_many(c))
+    if (status == DET_OK || !det_ranks_are_many(c) || c->agreed)
         return status;
     if (!c->broken)
         det_lifeline_give_up(c->lifeline, status, env->error);
@@ -342,12 +399,25 @@ static det_status greet(struct det_env *env, det_communicator *c)
     det_status status = DET_OK;
     const size_t size = (size_t)c->transport->size;
     DET_TRY(det_alloc(env, &c->hosts, size, sizeof *c->hosts, "names of hosts"));
+    DET_TRY(det_alloc(env, &c->numbers, size, sizeof *c->numbers, "numbers of the ranks"));
+    DET_TRY(det_alloc(env, &c->outcomes, size, sizeof *c->outcomes, "outcomes of the ranks"));
     DET_TRY(det_alloc(env, &cards, size, sizeof *cards, "cards of the ranks"));
     DET_TRY(exchange_cards(env, c, cards));
     DET_TRY(compare_builds(env, c, cards));
 fail:
     det_free(env, &cards);
     return status;
+}
+
+/* A rank that can not join ends by itself: rank 0 misses it and tells the others. */
+static det_status join_lifeline(struct det_env *env, det_communicator *c,
+                                const struct det_lifeline_settings *settings,
+                                const uint8_t call[DET_LIFELINE_CALL_BYTES])
+{
+    if (settings->rank > 0)
+        DET_TRY_RETURN(det_lifeline_join(env, settings, call, &c->lifeline));
+    DET_TRY_RETURN(det_lifeline_gather(env, c->lifeline));
+    return det_ranks_agree(env, c, DET_OK);
 }
 
 static det_status tie_lifeline(struct det_env *env, det_communicator *c,
@@ -358,25 +428,17 @@ static det_status tie_lifeline(struct det_env *env, det_communicator *c,
         .size = c->transport->size,
         .hosts = (const char(*)[DET_HOST_BYTES])c->hosts,
         .silence_seconds = s->silence_seconds,
+        .meet_seconds = MEET_SECONDS,
         .lost = s->lost,
         .lost_user = s->lost_user,
     };
     uint8_t call[DET_LIFELINE_CALL_BYTES] = {0};
-    struct det_lifeline *lifeline = NULL;
     det_status status = DET_OK;
     if (settings.rank == 0)
-        status = det_lifeline_listen(env, &settings, call, &lifeline);
-    DET_TRY(det_ranks_agree(env, c, status));
-    DET_TRY(det_ranks_broadcast(env, c, call, sizeof call));
-    if (settings.rank > 0)
-        status = det_lifeline_join(env, &settings, call, &lifeline);
-    DET_TRY(det_ranks_agree(env, c, status));
-    DET_TRY(det_ranks_agree(env, c, det_lifeline_gather(env, lifeline)));
-    c->lifeline = lifeline;
-    return DET_OK;
-fail:
-    det_lifeline_close(env, &lifeline, true);
-    return status;
+        status = det_lifeline_listen(env, &settings, call, &c->lifeline);
+    DET_TRY_RETURN(det_ranks_agree(env, c, status));
+    DET_TRY_RETURN(det_ranks_broadcast(env, c, call, sizeof call));
+    return join_lifeline(env, c, &settings, call);
 }
 
 det_status det_communicator_create(struct det_env *env, struct det_transport *transport,
@@ -417,6 +479,8 @@ void det_communicator_close(det_communicator **out)
     det_lifeline_close(c->env, &c->lifeline, orderly);
     c->transport->does->close(&forked, &c->transport, orderly);
     det_free(c->env, &c->hosts);
+    det_free(c->env, &c->numbers);
+    det_free(c->env, &c->outcomes);
     det_free(c->env, out);
 }
 
@@ -433,6 +497,15 @@ int32_t det_communicator_size(const det_communicator *communicator)
 const char *det_communicator_host(const det_communicator *communicator, int32_t rank)
 {
     return det_ranks_host(communicator, rank);
+}
+
+det_status det_communicator_agree(det_communicator *communicator, det_status status,
+                                  const char *message)
+{
+    DET_NEED(NULL, communicator);
+    if (status != DET_OK)
+        det_fail(communicator->env, status, "%s", message != NULL ? message : "");
+    return det_ranks_agree(communicator->env, communicator, status);
 }
 
 void det_communicator_give_up(det_communicator *communicator, det_status status,

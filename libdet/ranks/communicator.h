@@ -34,6 +34,9 @@ struct det_transport *det_ranks_transport(det_communicator *communicator);
 /* Looks once; *done as the transport's test. */
 det_status det_ranks_test(struct det_env *env, det_communicator *communicator, int slot,
                           bool *done);
+/* Between two looks of a wait that began at `begin_ns` (det_clock_ns()): none at first, then the
+ * processor is left to others, on this machine perhaps another rank, for a moment. */
+void det_ranks_pause(uint64_t begin_ns);
 /* Until the slot's transfer is over. */
 det_status det_ranks_wait(struct det_env *env, det_communicator *communicator, int slot);
 
@@ -46,7 +49,7 @@ det_status det_ranks_gather(struct det_env *env, det_communicator *communicator,
 det_status det_ranks_broadcast(struct det_env *env, det_communicator *communicator, void *data,
                                size_t bytes);
 /* Bytes of any number from each rank. all->data has them one behind the other; rank r's are
- * [begins[r], begins[r + 1]). */
+ * [begins[r], begins[r + 1]). A rank that has no room for them says so to the others: all fail. */
 struct det_gathered {
     uint8_t *data;
     size_t *begins; /* [size + 1] */
@@ -58,17 +61,26 @@ void det_gathered_free(struct det_env *env, struct det_gathered *all);
 /* How a part of the work went on each rank, which all know then: DET_OK when it went well
  * everywhere; else everybody gets the status and message of the lowest rank on which it did not,
  * with "rank 2 on HOST: " before it unless all ranks say the same. The env's message is this
- * rank's. */
+ * rank's. A failure that was agreed on just before is told no second time. */
 det_status det_ranks_agree(struct det_env *env, det_communicator *communicator, det_status mine);
 
-/* Whether all are there, for who waits for something else than a transfer: DET_OK, or what
- * det_ranks_wait() would say. Moves on what is under way. */
+/* The same for work that rank 0 alone does: its status and message, as they are, for all. */
+det_status det_ranks_follow(struct det_env *env, det_communicator *communicator, det_status mine);
+/* The smallest of all ranks' values. */
+det_status det_ranks_smallest(struct det_env *env, det_communicator *communicator, int64_t mine,
+                              int64_t *smallest);
+
+/* Whether somebody is lost or has given up, without waiting for anything: DET_OK, or as the waiting
+ * functions say it. */
 det_status det_ranks_check(struct det_env *env, det_communicator *communicator);
+/* Ranks on this rank's machine, itself among them. */
+int32_t det_ranks_here(const det_communicator *communicator);
 
 /* --- giving up --- */
 
 /* For a failure of one rank that the others are not going to ask about: they get it, with "rank 2
- * on HOST: " before it, from what they wait for. Returns `status`; nothing for DET_OK or NULL. */
+ * on HOST: " before it, from what they wait for. Returns `status`. Nothing is told for DET_OK, and
+ * of what all have agreed on. */
 det_status det_ranks_give_up(struct det_env *env, det_communicator *communicator,
                              det_status status);
 

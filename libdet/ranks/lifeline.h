@@ -7,7 +7,11 @@
  * depends on how the bytes travel. So nobody may wait for a transfer without asking here.
  *
  * Every rank sends a sign of life each second. A process that was stopped as a whole (a laptop's
- * sleep, kill -STOP to all) and goes on begins to count anew.
+ * sleep, kill -STOP to all) and goes on begins to count anew. What is between two ranks that both
+ * reach rank 0 is not watched.
+ *
+ * lifeline_call.h: how rank 0 is reached; lifeline_door.h, lifeline_reach.h: its side and the
+ * others' of how they come together; lifeline_link.h: messages; lifeline_watch.h: the thread.
  */
 #ifndef DET_RANKS_LIFELINE_H
 #define DET_RANKS_LIFELINE_H
@@ -23,22 +27,26 @@ struct det_lifeline_settings {
     int32_t rank, size;
     const char (*hosts)[DET_HOST_BYTES]; /* [size], for messages; copied */
     double silence_seconds;              /* after so long a rank counts as lost */
-    /* Called once, from the lifeline's thread, when the training can not go on; `message` has no
-     * line end. NULL: nobody. `first_hand`: this rank found out by itself, it was not told. */
-    void (*lost)(void *user, const char *message, int first_hand);
+    double meet_seconds;                 /* so long rank 0 waits for the others, and they for it */
+    /* Called once, from the lifeline's thread, when the training can not go on, but not for what
+     * this rank said itself or once it closes; `message` has no line end. NULL: nobody.
+     * `first_hand`: this rank found out by itself, it was not told. It returns, or ends the
+     * process: closing waits for it. */
+    void (*lost)(void *user, det_status status, const char *message, int first_hand);
     void *lost_user;
 };
 
-/* Rank 0 listens on all its addresses and fills in the call; IO. */
+/* Rank 0 listens on all its addresses and fills in the call; its thread begins. IO. */
 det_status det_lifeline_listen(struct det_env *env, const struct det_lifeline_settings *settings,
                                uint8_t call[DET_LIFELINE_CALL_BYTES],
                                struct det_lifeline **lifeline);
-/* The others connect with what rank 0 filled in; IO names the addresses that were tried. */
+/* The others connect with what rank 0 filled in, and theirs begins; IO names the addresses that
+ * were tried. */
 det_status det_lifeline_join(struct det_env *env, const struct det_lifeline_settings *settings,
                              const uint8_t call[DET_LIFELINE_CALL_BYTES],
                              struct det_lifeline **lifeline);
-/* Rank 0 waits until all have come, then its thread begins; for the others this is nothing. IO
- * names who did not come. */
+/* Rank 0 waits until all have come; for the others this is nothing. IO names who did not come, and
+ * those that did are told so. Nobody may wait for another rank without the lifeline before. */
 det_status det_lifeline_gather(struct det_env *env, struct det_lifeline *lifeline);
 
 /* DET_OK while all are there. Else, with a message that names the rank and its host, RANK_LOST, or

@@ -3,6 +3,7 @@
 #include "devices/backend.h"
 #include "devices/context.h"
 #include "model/fold.h"
+#include "ranks/communicator.h"
 #include "support/memory_limit.h"
 
 #define MB (1024.0 * 1024.0)
@@ -35,8 +36,10 @@ static det_status plan(det_context *context, const struct det_memory_question *q
     const struct det_compute *compute = det_context_compute(context);
     const struct det_learner_settings *learner = question->learner;
     struct det_loader_settings loader = *question->loader;
-    /* Values, gradients, their sums, the optimizer's state, averages. */
+    /* Values, gradients, their sums, those on their way to other ranks and from them, the
+     * optimizer's state, averages. */
     const size_t blocks = 2u + (learner->accumulate > 1 ? 1u : 0u) +
+                          (det_ranks_are_many(learner->communicator) ? 2u : 0u) +
                           (learner->rule == DET_UPDATE_MOMENTUM ? 1u : 2u) +
                           (learner->average_decay > 0 ? 1u : 0u);
     loader.batch_size = batch_size;

@@ -13,6 +13,7 @@
 #include "model/net.h"
 #include "model/optimizer_state.h"
 #include "model/population.h"
+#include "ranks/communicator.h"
 #include "support/mem.h"
 
 enum {
@@ -22,15 +23,42 @@ enum {
 #define MOST_BYTES ((size_t)512 << 20)
 #define LEFT_OVER  .01 /* share of the beginning that does not matter any more */
 
+/* It is done in rounds: in each a rank measures one batch. */
+struct measuring {
+    struct det_context *context;
+    const struct det_recalibration *question;
+    const struct det_backend *backend;
+    int32_t rank, size;
+    int32_t batch;
+    struct det_measurer *measurer;
+    struct det_loader *loader;
+    uint64_t samples;
+    float *statistics; /* [statistic_count] of a batch: each batch norm's mean, then its variance */
+    size_t statistic_count;
+    struct det_population population;
+};
+
+static void finish(struct measuring *m)
+{
+    struct det_env *env = &m->context->env;
+    det_loader_destroy(env, &m->loader);
+    det_population_free(env, &m->population);
+    det_free(env, &m->statistics);
+    if (m->measurer != NULL)
+        m->backend->measurer_destroy(env, &m->measurer);
+}
+
 /* The largest batch whose memory is small; by shapes alone, so that every machine takes the
  * same. */
-static det_status choose_batch(struct det_context *context,
-                               const struct det_recalibration *question, int32_t *batch)
+static det_status choose_batch(struct measuring *m)
 {
-    for (*batch = MOST_BATCH; *batch > 1; *batch /= 2) {
+    m->batch = m->question->batch;
+    if (m->batch > 0)
+        return DET_OK;
+    for (m->batch = MOST_BATCH; m->batch > 1; m->batch /= 2) {
         size_t bytes = 0;
-        DET_TRY_RETURN(det_net_memory_bytes(&context->env, question->graph,
-                                            det_context_compute(context)->ops, 1, *batch,
+        DET_TRY_RETURN(det_net_memory_bytes(&m->context->env, m->question->graph,
+                                            det_context_compute(m->context)->ops, 1, m->batch,
                                             DET_NET_MEASURE, &bytes));
         if (bytes <= MOST_BYTES)
             break;
@@ -38,71 +66,162 @@ static det_status choose_batch(struct det_context *context,
     return DET_OK;
 }
 
-/* Half of a batch that a device beside a training has no room for. */
-static det_status create_measurer(struct det_context *context,
-                                  const struct det_recalibration *question, int32_t *batch,
-                                  struct det_measurer **measurer)
+static det_status prepare(struct measuring *m)
 {
-    const struct det_compute *compute = det_context_compute(context);
+    struct det_env *env = &m->context->env;
+    const struct det_graph *graph = m->question->graph;
+    DET_TRY_RETURN(choose_batch(m));
+    DET_TRY_RETURN(det_population_create(env, graph, &m->population));
+    for (int32_t i = 0; i < graph->op_count; i++)
+        if (graph->ops[i].kind == DET_OP_BATCH_NORM)
+            m->statistic_count += 2 * graph->params[graph->ops[i].mean].count;
+    return det_alloc(env, &m->statistics, m->statistic_count, sizeof *m->statistics,
+                     "batch statistics");
+}
+
+/* Half of a batch that a device beside a training has no room for, on all ranks when one has
+ * not. */
+static det_status create_measurer(struct measuring *m)
+{
+    const struct det_compute *compute = det_context_compute(m->context);
+    const struct det_recalibration *question = m->question;
+    struct det_env *env = &m->context->env;
+    int64_t fitting = m->batch, smallest = 0;
     for (;;) {
-        const det_status status =
-            compute->backend->measurer_create(&context->env, compute->device, question->graph,
-                                              question->params, *batch, question->idle, measurer);
-        if (status != DET_STATUS_OUT_OF_MEMORY || *batch == 1 || question->batch > 0)
-            return status;
-        *batch /= 2;
+        DET_TRY_RETURN(det_ranks_smallest(env, question->communicator, fitting, &smallest));
+        if (m->measurer != NULL && smallest == m->batch)
+            return DET_OK;
+        if (m->measurer != NULL)
+            m->backend->measurer_destroy(env, &m->measurer);
+        fitting = m->batch = (int32_t)smallest;
+        det_status status =
+            m->backend->measurer_create(env, compute->device, question->graph, question->params,
+                                        m->batch, question->idle, &m->measurer);
+        if (status == DET_STATUS_OUT_OF_MEMORY && m->batch > 1 && question->batch == 0) {
+            status = det_forgive(env, status, DET_STATUS_OUT_OF_MEMORY);
+            fitting = m->batch / 2;
+        }
+        DET_TRY_RETURN(det_ranks_agree(env, question->communicator, status));
     }
 }
 
-static det_status start_loader(struct det_context *context,
-                               const struct det_recalibration *question, int32_t batch,
-                               uint64_t samples, struct det_loader **loader)
+/* Returns how many pictures it has been. */
+static uint64_t choose_samples(struct measuring *m)
 {
-    struct det_loader_settings settings = question->resize;
-    settings.dataset = question->dataset;
-    settings.batch_size = batch;
-    settings.seed = ORDER_SEED;
-    settings.shuffle = true;
-    settings.threads = det_context_threads(context);
-    settings.end_sample = samples;
-    return det_loader_create(&context->env, &settings, loader);
+    const struct det_recalibration *question = m->question;
+    uint64_t images = question->dataset->count;
+    if (question->images > 0 && (uint64_t)question->images < images)
+        images = (uint64_t)question->images;
+    /* Whole batches: the last one has some pictures of the next round too. */
+    const uint64_t rest = images % (uint64_t)m->batch;
+    m->samples = rest == 0 ? images : images - rest + (uint64_t)m->batch;
+    return images;
 }
 
-static void take_in(const struct det_backend *backend, const struct det_measurer *measurer,
-                    struct det_population *population)
+static det_status start_loader(struct measuring *m)
 {
-    const struct det_graph *graph = population->graph;
-    det_population_count_batch(population);
+    struct det_loader_settings settings = m->question->resize;
+    settings.dataset = m->question->dataset;
+    settings.batch_size = m->batch;
+    settings.seed = ORDER_SEED;
+    settings.shuffle = true;
+    settings.threads = det_context_threads(m->context);
+    settings.first_sample = (uint64_t)m->rank * (uint64_t)m->batch;
+    settings.stride = m->size;
+    settings.end_sample = m->samples;
+    return det_loader_create(&m->context->env, &settings, &m->loader);
+}
+
+/* Whether a rank has a batch in the round that begins with a sample; the last one may be short. */
+static bool has_batch(const struct measuring *m, uint64_t first, int32_t rank)
+{
+    return first + (uint64_t)rank * (uint64_t)m->batch < m->samples;
+}
+
+/* The next batch of this rank. */
+static det_status measure_batch(struct measuring *m)
+{
+    struct det_env *env = &m->context->env;
+    const struct det_graph *graph = m->question->graph;
+    struct det_batch next;
+    float *to = m->statistics;
+    DET_TRY_RETURN(det_loader_next(env, m->loader, &next));
+    DET_TRY_RETURN(
+        m->backend->measurer_run(env, m->measurer, next.images, next.height, next.width));
     for (int32_t i = 0; i < graph->op_count; i++) {
         const float *mean = NULL, *variance = NULL;
         if (graph->ops[i].kind != DET_OP_BATCH_NORM)
             continue;
-        backend->measurer_statistics(measurer, i, &mean, &variance);
-        det_population_add(population, &graph->ops[i], mean, variance);
+        const size_t count = graph->params[graph->ops[i].mean].count;
+        m->backend->measurer_statistics(m->measurer, i, &mean, &variance);
+        memcpy(to, mean, count * sizeof *to);
+        memcpy(to + count, variance, count * sizeof *to);
+        to += 2 * count;
+    }
+    return DET_OK;
+}
+
+static void take_batch(struct measuring *m, const float *statistics)
+{
+    const struct det_graph *graph = m->question->graph;
+    det_population_count_batch(&m->population);
+    for (int32_t i = 0; i < graph->op_count; i++) {
+        if (graph->ops[i].kind != DET_OP_BATCH_NORM)
+            continue;
+        const size_t count = graph->params[graph->ops[i].mean].count;
+        det_population_add(&m->population, &graph->ops[i], statistics, statistics + count);
+        statistics += 2 * count;
     }
 }
 
-static det_status measure(struct det_context *context, const struct det_recalibration *question,
-                          int32_t batch, uint64_t samples, struct det_measurer *measurer,
-                          struct det_population *population)
+/* All that the ranks have measured in the round, in the order of the batches. */
+static det_status take_round(struct measuring *m, uint64_t first)
 {
-    struct det_env *env = &context->env;
-    const struct det_backend *backend = det_context_compute(context)->backend;
-    struct det_loader *loader = NULL;
-    struct det_batch next;
+    struct det_env *env = &m->context->env;
+    const size_t bytes = m->statistic_count * sizeof *m->statistics;
+    const size_t mine = has_batch(m, first, m->rank) ? bytes : 0;
+    struct det_gathered all;
     det_status status = DET_OK;
-    DET_TRY(start_loader(context, question, batch, samples, &loader));
-    for (uint64_t done = 0; done < samples; done += (uint64_t)batch) {
-        DET_TRY(det_loader_next(env, loader, &next));
-        DET_TRY(backend->measurer_run(env, measurer, next.images, next.height, next.width));
-        take_in(backend, measurer, population);
-        if (question->progress != NULL &&
-            question->progress(question->progress_user, (int64_t)done + batch, (int64_t)samples) !=
-                0)
-            DET_TRY(det_fail(env, DET_STATUS_CANCELLED, "recalibration was stopped"));
+    DET_TRY_RETURN(
+        det_ranks_gather_bytes(env, m->question->communicator, m->statistics, mine, &all));
+    for (int32_t r = 0; r < m->size && status == DET_OK; r++) {
+        const size_t got = all.begins[r + 1] - all.begins[r];
+        const size_t expected = has_batch(m, first, r) ? bytes : 0;
+        if (got != expected)
+            status = det_fail(env, DET_STATUS_CORRUPT,
+                              "rank %d has sent %zu bytes of statistics, expected %zu", (int)r, got,
+                              expected);
+        else if (got > 0)
+            take_batch(m, (const float *)(const void *)(all.data + all.begins[r]));
     }
-fail:
-    det_loader_destroy(env, &loader);
+    det_gathered_free(env, &all);
+    return status;
+}
+
+static det_status tell_progress(const struct measuring *m, uint64_t done)
+{
+    const struct det_recalibration *question = m->question;
+    if (done > m->samples)
+        done = m->samples;
+    if (question->progress != NULL &&
+        question->progress(question->progress_user, (int64_t)done, (int64_t)m->samples) != 0)
+        return det_fail(&m->context->env, DET_STATUS_CANCELLED, "recalibration was stopped");
+    return DET_OK;
+}
+
+static det_status measure(struct measuring *m)
+{
+    struct det_env *env = &m->context->env;
+    const uint64_t round = (uint64_t)m->size * (uint64_t)m->batch;
+    det_status status = start_loader(m);
+    for (uint64_t first = 0; first < m->samples; first += round) {
+        if (status == DET_OK && has_batch(m, first, m->rank))
+            status = measure_batch(m);
+        if (status == DET_OK)
+            status = tell_progress(m, first + round);
+        DET_TRY_RETURN(det_ranks_agree(env, m->question->communicator, status));
+        DET_TRY_RETURN(take_round(m, first));
+    }
     return status;
 }
 
@@ -110,33 +229,28 @@ det_status det_recalibrate(struct det_context *context, const struct det_recalib
                            float *recalibrated, int64_t *used)
 {
     struct det_env *env = &context->env;
-    struct det_measurer *measurer = NULL;
-    struct det_population population = {0};
-    int32_t batch = question->batch;
+    struct measuring m = {
+        .context = context,
+        .question = question,
+        .backend = det_context_compute(context)->backend,
+        .rank = det_ranks_rank(question->communicator),
+        .size = det_ranks_size(question->communicator),
+    };
     det_status status = DET_OK;
     *used = 0;
     if (question->spec->freeze_batchnorm)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "nothing to recalibrate: with freeze_batchnorm the network was trained "
                         "with the statistics that it is exported with");
-    if (batch == 0)
-        DET_TRY(choose_batch(context, question, &batch));
-    DET_TRY(create_measurer(context, question, &batch, &measurer));
-    DET_TRY(det_population_create(env, question->graph, &population));
-    uint64_t images = question->dataset->count;
-    if (question->images > 0 && (uint64_t)question->images < images)
-        images = (uint64_t)question->images;
-    /* Whole batches: the last one has some pictures of the next round too. */
-    const uint64_t rest = images % (uint64_t)batch;
-    DET_TRY(measure(context, question, batch, rest == 0 ? images : images - rest + (uint64_t)batch,
-                    measurer, &population));
+    DET_TRY(det_ranks_agree(env, question->communicator, prepare(&m)));
+    DET_TRY(create_measurer(&m));
+    const uint64_t images = choose_samples(&m);
+    DET_TRY(measure(&m));
     memcpy(recalibrated, question->params, question->graph->param_floats * sizeof *recalibrated);
-    DET_TRY(det_population_store(env, &population, recalibrated));
+    DET_TRY(det_population_store(env, &m.population, recalibrated));
     *used = (int64_t)images;
 fail:
-    det_population_free(env, &population);
-    if (measurer != NULL)
-        det_context_compute(context)->backend->measurer_destroy(env, &measurer);
+    finish(&m);
     return status == DET_OK ? DET_OK : det_fail_prefix(env, status, "recalibration");
 }
 

@@ -5,12 +5,14 @@
  * be given. They pass the network in batches, normalised by each batch's own statistics as in
  * training. With one batch of all pictures that is the exported model exactly; over batches of
  * eight no figure of an evaluation differs by more than the choice of pictures makes it
- * (docs/recipes.md has both). Same bits for any number of threads. */
+ * (docs/recipes.md has both). Same bits for any number of threads, and of ranks: these take the
+ * batches by turns, and every one takes in the statistics of all in their order. */
 #ifndef DET_TRAIN_RECALIBRATE_H
 #define DET_TRAIN_RECALIBRATE_H
 
 #include "base/context.h"
 #include "data/loader.h"
+#include "det/communicator.h"
 #include "det/recalibration.h"
 
 struct det_graph;
@@ -30,6 +32,9 @@ struct det_recalibration {
     struct det_step *idle;
     int (*progress)(void *user, int64_t done, int64_t total); /* NULL, or as in the settings */
     void *progress_user;
+    /* NULL, or the ranks that do it together: all call it with the same question, and all get the
+     * same status; a rank that is told to stop stops all */
+    det_communicator *communicator;
 };
 
 /* The parameters with new statistics into `recalibrated` [graph.param_floats], how many pictures

@@ -1,6 +1,5 @@
 #include "train/trainer.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/arguments.h"
@@ -8,10 +7,6 @@
 #include "support/clock.h"
 #include "support/mem.h"
 #include "support/text.h"
-#include "train/replay.h"
-
-/* Of a message that names the records of a batch; the rest are counted. */
-enum { NAMED_RECORDS_BYTES = 600 };
 
 const char *const *det_trainer_class_names(const struct det_trainer *trainer)
 {
@@ -84,6 +79,7 @@ void det_trainer_destroy(det_trainer **out)
     det_label_map_free(env, &trainer->labels);
     det_dir_lock_release(env, &trainer->lock);
     det_free(env, &trainer->model_dir);
+    det_free(env, &trainer->rank_seconds);
     det_free(env, out);
 }
 
@@ -133,15 +129,12 @@ det_status det_trainer_save(det_trainer *trainer)
     DET_NEED(env, trainer);
     char *path = NULL;
     det_status status = DET_OK;
+    if (trainer->rank > 0) /* rank 0 does */
+        return DET_OK;
     if (trainer->model_dir == NULL)
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "no checkpoint can be written: the trainer has no model_dir");
     DET_TRY(det_dir_lock_beat(env, &trainer->lock, true));
-    if (det_trainer_is_done(trainer)) {
-        status = det_trainer_recalibrate(trainer);
-        if (status != DET_STATUS_CANCELLED)
-            DET_TRY(status);
-    }
     DET_TRY(det_trainer_checkpoint_path(trainer, trainer->state.step, &path));
     DET_TRY(det_trainer_write_checkpoint(trainer, path));
     trainer->saved_step = trainer->state.step;
@@ -171,6 +164,16 @@ static bool save_is_due(const struct det_trainer *trainer)
            age_seconds >= trainer->checkpoint_every_seconds;
 }
 
+/* Of the last checkpoint, which is what is exported. Taken on all ranks, by their number alone. */
+static det_status recalibrate_at_the_end(struct det_trainer *trainer)
+{
+    if (!trainer->saves || !det_trainer_is_done(trainer))
+        return DET_OK;
+    const det_status status = det_trainer_recalibrate(trainer);
+    return det_forgive(trainer->env, det_trainer_why_stopped(trainer, status),
+                       DET_STATUS_CANCELLED);
+}
+
 /* A full disk must not end a training that still has steps to do: somebody may make room. */
 static det_status save_if_due(struct det_trainer *trainer, det_step_report *report)
 {
@@ -191,59 +194,7 @@ static det_status save_if_due(struct det_trainer *trainer, det_step_report *repo
 
 /* --- stepping --- */
 
-/* Adds step and records to the present message: which data to look at. */
-static det_status name_the_batch(struct det_trainer *trainer, const struct det_batch *batch)
-{
-    struct det_env *env = trainer->env;
-    char cause[256], names[NAMED_RECORDS_BYTES], name[512];
-    size_t used = 0;
-    int32_t named = 0;
-    snprintf(cause, sizeof cause, "%.255s", env->error);
-    names[0] = '\0';
-    for (; named < batch->count; named++) {
-        det_dataset_name(&trainer->dataset, (size_t)batch->record_index[named], name);
-        const size_t length = strlen(name) + 2;
-        if (used + length >= sizeof names)
-            break;
-        snprintf(names + used, sizeof names - used, "%s%s", named > 0 ? ", " : "", name);
-        used += strlen(names + used);
-    }
-    char rest[40] = "";
-    if (named < batch->count)
-        snprintf(rest, sizeof rest, " and %d more", (int)(batch->count - named));
-    return det_fail(env, DET_STATUS_NON_FINITE, "step %lld: %s; nothing was updated; batch: %s%s",
-                    (long long)trainer->state.step + 1, cause, names, rest);
-}
-
-/* MODEL_DIR/replay-STEP.det, and what to do with it behind the present message. */
-static det_status keep_replay(struct det_trainer *trainer, const struct det_batch *batch)
-{
-    struct det_env *env = trainer->env;
-    char message[DET_ERROR_BYTES], good[80] = "";
-    char *path = NULL;
-    if (trainer->model_dir == NULL)
-        return DET_STATUS_NON_FINITE;
-    memcpy(message, env->error, sizeof message);
-    det_status status = det_path_join_printf(env, &path, trainer->model_dir, "replay-%lld.det",
-                                             (long long)trainer->state.step + 1);
-    if (status == DET_OK)
-        status = det_learner_pull(env, trainer->learner);
-    if (status == DET_OK)
-        status = det_replay_write(env, path, trainer->learner, det_trainer_class_names(trainer),
-                                  &trainer->state, batch);
-    if (status != DET_OK)
-        det_log(env, DET_LOG_WARNING, "no replay file could be written: %s", env->error);
-    if (trainer->saved_step >= 0)
-        snprintf(good, sizeof good, "; the last good checkpoint is ckpt-%lld.det",
-                 (long long)trainer->saved_step);
-    det_fail(env, DET_STATUS_NON_FINITE, "%s%s%s%s%s", message, good,
-             status == DET_OK ? "; det-train --replay " : "", status == DET_OK ? path : "",
-             status == DET_OK ? " repeats the step" : "");
-    det_free(env, &path);
-    return DET_STATUS_NON_FINITE;
-}
-
-static void limit_boxes(const struct det_trainer *trainer, struct det_batch *batch)
+void det_trainer_limit_boxes(const struct det_trainer *trainer, struct det_batch *batch)
 {
     for (int32_t i = 0; i < batch->count; i++)
         if (batch->truths[i].count > trainer->max_boxes)
@@ -256,7 +207,7 @@ static det_status stage_next(struct det_trainer *trainer)
     struct det_batch *next = &trainer->next;
     if (next->count == 0) {
         DET_TRY_RETURN(det_loader_next(trainer->env, trainer->loader, next));
-        limit_boxes(trainer, next);
+        det_trainer_limit_boxes(trainer, next);
     }
     if (trainer->staged)
         return DET_OK;
@@ -291,7 +242,10 @@ static det_status learn(struct det_trainer *trainer, float rate, struct det_batc
 {
     for (int32_t i = 0; i < trainer->learner->settings.accumulate; i++) {
         DET_TRY_RETURN(det_dir_lock_beat(trainer->env, &trainer->lock, false));
+        const uint64_t waited_ns = det_loader_wait_ns(trainer->loader);
         DET_TRY_RETURN(stage_next(trainer));
+        trainer->learner->data_wait_seconds =
+            (double)(det_loader_wait_ns(trainer->loader) - waited_ns) * 1e-9;
         *batch = trainer->next;
         DET_TRY_RETURN(learn_batch(trainer, rate, result));
     }
@@ -310,6 +264,7 @@ static det_status make_step(struct det_trainer *trainer, det_step_report *report
                         (long long)state->step, state->best.metric, (long long)state->best.stale);
     if (det_trainer_eval_is_due(trainer)) { /* an earlier run was ended before it */
         DET_TRY_RETURN(det_trainer_evaluate_now(trainer, report));
+        DET_TRY_RETURN(recalibrate_at_the_end(trainer));
         return save_if_due(trainer, report);
     }
     if (state->step >= trainer->num_steps)
@@ -323,18 +278,18 @@ static det_status make_step(struct det_trainer *trainer, det_step_report *report
     DET_TRY_RETURN(stage_next(trainer));
     struct det_batch batch = trainer->next;
     const float rate = det_schedule_rate(&trainer->schedule.schedule, state->step);
-    struct det_step_result result;
+    struct det_step_result result = {.failed_rank = -1};
     det_trainer_summary_batch(trainer, &batch);
     const det_status status = learn(trainer, rate, &batch, &result);
     const uint64_t wait_ns = det_loader_wait_ns(trainer->loader) - waited_ns;
-    if (status == DET_STATUS_NON_FINITE) {
-        (void)name_the_batch(trainer, &batch);
-        return keep_replay(trainer, &batch);
-    }
+    if (status == DET_STATUS_NON_FINITE)
+        return det_trainer_keep_broken(trainer, &batch, result.failed_rank);
     if (status != DET_OK)
-        return det_fail_prefix(env, status, "step %lld", (long long)state->step + 1);
+        return det_fail_prefix(env, det_trainer_why_stopped(trainer, status), "step %lld",
+                               (long long)state->step + 1);
     state->step++;
-    state->next_sample = batch.first_sample + (uint64_t)batch.count;
+    state->next_sample =
+        batch.first_sample + (uint64_t)batch.count * (uint64_t)(trainer->ranks - trainer->rank);
     *report = (det_step_report){
         .struct_size = sizeof *report,
         .step = state->step,
@@ -347,11 +302,14 @@ static det_status make_step(struct det_trainer *trainer, det_step_report *report
         .gradient_norm = result.gradient_norm,
         .step_seconds = (double)(det_clock_ns() - begin_ns) * 1e-9,
         .data_wait_seconds = (double)wait_ns * 1e-9,
-        .images = batch.count * trainer->learner->settings.accumulate,
+        .images = batch.count * trainer->learner->settings.accumulate * trainer->ranks,
+        .rank_wait_seconds = result.rank_wait_seconds,
     };
     det_trainer_summary_step(trainer, report);
+    det_trainer_time_ranks(trainer, &result);
     if (det_trainer_eval_is_due(trainer))
         DET_TRY_RETURN(det_trainer_evaluate_now(trainer, report));
+    DET_TRY_RETURN(recalibrate_at_the_end(trainer));
     return save_if_due(trainer, report);
 }
 
@@ -361,20 +319,32 @@ det_status det_trainer_step(det_trainer *trainer, det_step_report *report)
     det_step_report made;
     DET_NEED(env, trainer);
     DET_NEED_REPORT(env, det_step_report, report);
-    const det_status status = make_step(trainer, &made);
+    const det_status status = det_trainer_tell_ranks(trainer, make_step(trainer, &made));
     det_trainer_record_note(trainer, status);
     det_fill_report(report, &made, sizeof made);
     return status;
 }
 
-static det_status run(struct det_trainer *trainer, det_step_callback callback, void *user)
+/* *stop: somebody wants it. What of a step was dropped for that is nothing that has failed. */
+static det_status run_step(struct det_trainer *trainer, det_step_callback callback, void *user,
+                           bool *stop)
 {
     det_step_report report;
-    while (!det_trainer_is_done(trainer) || det_trainer_eval_is_due(trainer)) {
-        DET_TRY_RETURN(make_step(trainer, &report));
-        if (callback != NULL && callback(user, &report) != 0)
-            break;
+    const det_status status = make_step(trainer, &report);
+    if (trainer->stopped_by_rank && status == DET_STATUS_CANCELLED) {
+        *stop = true;
+        return det_forgive(trainer->env, status, DET_STATUS_CANCELLED);
     }
+    DET_TRY_RETURN(status);
+    *stop = callback != NULL && callback(user, &report) != 0;
+    return det_trainer_agree_to_stop(trainer, stop);
+}
+
+static det_status run(struct det_trainer *trainer, det_step_callback callback, void *user)
+{
+    bool stop = false;
+    while (!stop && (!det_trainer_is_done(trainer) || det_trainer_eval_is_due(trainer)))
+        DET_TRY_RETURN(run_step(trainer, callback, user, &stop));
     if (trainer->model_dir == NULL || trainer->saved_step == trainer->state.step)
         return DET_OK;
     return det_trainer_save(trainer);
@@ -383,7 +353,7 @@ static det_status run(struct det_trainer *trainer, det_step_callback callback, v
 det_status det_trainer_run(det_trainer *trainer, det_step_callback callback, void *user)
 {
     DET_NEED(NULL, trainer);
-    const det_status status = run(trainer, callback, user);
+    const det_status status = det_trainer_tell_ranks(trainer, run(trainer, callback, user));
     det_trainer_record_note(trainer, status);
     return status;
 }

@@ -18,6 +18,7 @@ struct det_trainer {
     struct det_env *env; /* the context's */
 
     char *model_dir; /* NULL: nothing is written */
+    bool saves;      /* the settings have a model folder, on all ranks; model_dir is rank 0's */
     struct det_dir_lock lock;
     struct det_run_record record; /* MODEL_DIR/run.json */
     int64_t checkpoint_every_steps;
@@ -33,6 +34,15 @@ struct det_trainer {
     det_trainer_memory memory;
     int32_t batch_size;
     bool use_averages; /* snapshots are made of the moving averages of the weights */
+
+    /* With several ranks (trainer_ranks.c); batch_size is one rank's then. */
+    det_communicator *communicator; /* NULL: alone */
+    int32_t rank, ranks;            /* 0 and 1 alone */
+    int (*wants_stop)(void *user);  /* NULL: nobody is asked */
+    void *wants_stop_user;
+    bool stopped_by_rank; /* somebody was asked to stop, has given up or is lost */
+    double *rank_seconds; /* [ranks] that each needed since the last look at them, on rank 0 */
+    int64_t timed_steps, look_at_times;
 
     struct det_batch next; /* taken from the loader for the next step; count 0: none */
     bool staged;           /* and handed to the learner */
@@ -66,13 +76,53 @@ struct det_trainer {
     int64_t summary_every_steps, picture_every_steps;
     bool summary_begun;
     int64_t summed_steps; /* since the last point of the curves */
-    double summed_seconds, summed_wait_seconds;
+    double summed_seconds, summed_wait_seconds, summed_rank_wait_seconds;
 };
 
 /* Everything but the loop; trainer->env and ->context are set. The caller destroys it after a
  * failure. */
 det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
                               const det_trainer_settings *settings);
+
+/* --- trainer_ranks.c: of one rank alone nothing happens in any of these --- */
+
+/* Takes the settings over; the batch becomes this rank's part of it. */
+det_status det_trainer_ranks_take(struct det_trainer *trainer,
+                                  const det_trainer_settings *settings);
+/* As det_ranks_agree(). */
+det_status det_trainer_agree(struct det_trainer *trainer, det_status mine);
+/* MISMATCH, the same one for all, where what has to be alike on all ranks is not. */
+det_status det_trainer_compare_ranks(struct det_trainer *trainer,
+                                     const struct det_pipeline_config *config,
+                                     const det_trainer_settings *settings);
+/* Rank 0's weights, optimizer state and place in the training become everybody's. */
+det_status det_trainer_share_state(struct det_trainer *trainer);
+/* Its memory of evaluations does: a best checkpoint that it could not write is none. */
+det_status det_trainer_share_best(struct det_trainer *trainer, det_step_report *report);
+det_status det_trainer_log_ranks(struct det_trainer *trainer);
+/* Takes in how long the ranks needed for a step; now and then names one that is slow. */
+void det_trainer_time_ranks(struct det_trainer *trainer, const struct det_step_result *result);
+
+/* Whether to stop at once, because this rank's program says so or another rank is not there any
+ * more; `user` is the trainer. */
+bool det_trainer_is_stopped(void *user);
+/* Of a CANCELLED that came of that: OK'd by whom, or who is lost. */
+det_status det_trainer_why_stopped(struct det_trainer *trainer, det_status status);
+/* Behind a step: *stop is set on all ranks when it is on one. */
+det_status det_trainer_agree_to_stop(struct det_trainer *trainer, bool *stop);
+
+/* A failure of this rank alone is told to the others; rank 0 saves what it has when one of them is
+ * lost or has failed. Returns `status`. */
+det_status det_trainer_tell_ranks(struct det_trainer *trainer, det_status status);
+
+/* --- trainer_broken.c --- */
+
+/* The present message, of a step that is not finite, with the records of the batch that it was, and
+ * MODEL_DIR/replay-STEP.det. `rank` is the one whose batch it was, -1 without ranks. */
+det_status det_trainer_keep_broken(struct det_trainer *trainer, const struct det_batch *batch,
+                                   int32_t rank);
+/* No more than train_input_reader.max_number_of_boxes in each image. */
+void det_trainer_limit_boxes(const struct det_trainer *trainer, struct det_batch *batch);
 
 /* --- trainer_start.c --- */
 
@@ -160,6 +210,9 @@ bool det_trainer_eval_is_due(const struct det_trainer *trainer);
 /* Evaluates the present weights, keeps the best checkpoint, fills in the evaluation's part of the
  * report. */
 det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report *report);
+/* What the evaluations' progress function is asked by, and whether to stop; `user` is the
+ * trainer. */
+int det_trainer_progress(void *user, int64_t done, int64_t total);
 /* Sets stopped_early. */
 void det_trainer_check_patience(struct det_trainer *trainer);
 /* All steps done, or stopped early. */

@@ -35,7 +35,7 @@ det_status det_trainer_log_coverage(struct det_trainer *trainer, const struct de
 void det_trainer_advise_rate(struct det_trainer *trainer, const struct det_pipeline_config *config,
                              const det_trainer_settings *s)
 {
-    const int64_t images = (int64_t)trainer->batch_size * s->accumulate;
+    const int64_t images = (int64_t)trainer->batch_size * trainer->ranks * s->accumulate;
     const struct det_rate_advice advice =
         det_rate_advise(config, (int64_t)config->train.batch_size, images);
     if (!advice.warn)
@@ -79,11 +79,13 @@ void det_trainer_advise_length(struct det_trainer *trainer)
                 "the learning rate is 0 from step %lld on (total_steps), training goes to step "
                 "%lld: make them the same",
                 total, (long long)trainer->num_steps);
-    if ((size_t)trainer->batch_size > trainer->dataset.count)
-        det_log(env, DET_LOG_WARNING,
-                "a batch of %d is more than the %zu images there are, some come more than once in "
-                "a step: lower batch_size, and the learning rate with it",
-                (int)trainer->batch_size, trainer->dataset.count);
+    const int64_t batch = (int64_t)trainer->batch_size * trainer->ranks;
+    if ((uint64_t)batch > trainer->dataset.count)
+        det_log(
+            env, DET_LOG_WARNING,
+            "a batch of %lld is more than the %zu images there are, some come more than once in "
+            "a step: lower batch_size, and the learning rate with it",
+            (long long)batch, trainer->dataset.count);
 }
 
 void det_trainer_advise_start(struct det_trainer *trainer)

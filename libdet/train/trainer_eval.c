@@ -9,6 +9,7 @@
 
 #include "base/arguments.h"
 #include "det/quantisation.h"
+#include "ranks/communicator.h"
 #include "support/clock.h"
 #include "support/io.h"
 #include "support/mem.h"
@@ -132,11 +133,12 @@ void det_trainer_check_patience(struct det_trainer *trainer)
 
 /* An evaluation may take longer than a folder's lock stands without a sign of life. That it is lost
  * is told by the next step. */
-static int report_progress(void *user, int64_t done, int64_t total)
+int det_trainer_progress(void *user, int64_t done, int64_t total)
 {
     struct det_trainer *trainer = user;
     const det_evaluation_settings *s = &trainer->eval_settings;
-    if (det_dir_lock_beat(trainer->env, &trainer->lock, false) != DET_OK)
+    if (det_trainer_is_stopped(trainer) ||
+        det_dir_lock_beat(trainer->env, &trainer->lock, false) != DET_OK)
         return 1;
     return s->progress != NULL ? s->progress(s->progress_user, done, total) : 0;
 }
@@ -185,15 +187,17 @@ det_status det_trainer_evaluate_now(struct det_trainer *trainer, det_step_report
     det_status status = DET_OK;
     const uint64_t begin_ns = det_clock_ns();
     det_evaluation_settings settings = trainer->eval_settings;
-    settings.progress = report_progress;
+    settings.progress = det_trainer_progress;
     settings.progress_user = trainer;
+    settings.communicator = trainer->communicator;
     det_evaluation_destroy(&trainer->evaluation);
     det_evaluation_destroy(&trainer->api_evaluation);
     DET_TRY(det_trainer_recalibrate(trainer));
     DET_TRY(det_trainer_snapshot(trainer, &model));
     DET_TRY(evaluate_as_api(trainer, model, settings));
     DET_TRY(evaluate(trainer, model, &settings));
-    DET_TRY(take_in(trainer, report));
+    DET_TRY(det_ranks_give_up(trainer->env, trainer->communicator, take_in(trainer, report)));
+    DET_TRY(det_trainer_share_best(trainer, report));
     report->evaluation = trainer->evaluation;
     report->api_evaluation = trainer->api_evaluation;
     trainer->saved_step =
@@ -202,7 +206,8 @@ fail:
     det_model_destroy(&model);
     report->eval_seconds = (double)(det_clock_ns() - begin_ns) * 1e-9;
     /* By the progress function: still due after a resume. */
-    status = det_forgive(trainer->env, status, DET_STATUS_CANCELLED);
+    status =
+        det_forgive(trainer->env, det_trainer_why_stopped(trainer, status), DET_STATUS_CANCELLED);
     return status == DET_OK ? DET_OK
                             : det_fail_prefix(trainer->env, status, "evaluation after step %lld",
                                               (long long)trainer->state.step);

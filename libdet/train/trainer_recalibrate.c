@@ -66,8 +66,9 @@ static det_status recalibrate(struct det_trainer *trainer)
         .images = trainer->recalibrate_images,
         .batch = learner->settings.batch_size,
         .idle = learner->step,
-        .progress = trainer->eval_settings.progress,
-        .progress_user = trainer->eval_settings.progress_user,
+        .progress = det_trainer_progress,
+        .progress_user = trainer,
+        .communicator = trainer->communicator,
     };
     DET_TRY(det_recalibrate(trainer->context, &question, trainer->recalibrated,
                             &trainer->recalibrated_count));

@@ -245,7 +245,9 @@ static void put_config(const struct det_trainer *trainer, const struct det_pipel
     det_json_put_string(json, "path", full != NULL ? full : config->path);
     det_json_put_string(json, "sha256_of_what_ran", hex);
     det_json_put_int(json, "steps", trainer->num_steps == INT64_MAX ? 0 : trainer->num_steps);
-    det_json_put_int(json, "batch_size", trainer->batch_size);
+    det_json_put_int(json, "batch_size", (int64_t)trainer->batch_size * trainer->ranks);
+    if (trainer->ranks > 1)
+        det_json_put_int(json, "ranks", trainer->ranks);
     det_json_put_int(json, "accumulate", trainer->learner->settings.accumulate);
     det_json_put_int(json, "seed", (int64_t)trainer->state.seed);
     det_json_close_object(json);

@@ -8,9 +8,11 @@
 #include "devices/context.h"
 #include "formats/pipeline_paths.h"
 #include "model/class_match.h"
+#include "ranks/communicator.h"
 #include "support/clock.h"
 #include "support/io.h"
 #include "support/mem.h"
+#include "support/memory_limit.h"
 #include "support/text.h"
 #include "train/freeze.h"
 #include "train/memory_plan.h"
@@ -54,7 +56,9 @@ static det_status set_plain_values(struct det_trainer *trainer,
     trainer->state = (struct det_checkpoint_state){.seed = s->seed};
     trainer->saved_step = -1;
     trainer->saved_ns = det_clock_ns();
-    if (s->model_dir == NULL)
+    DET_TRY_RETURN(det_trainer_ranks_take(trainer, s));
+    trainer->saves = s->model_dir != NULL;
+    if (s->model_dir == NULL || trainer->rank > 0)
         return DET_OK;
     if (s->model_dir[0] == '\0')
         return det_fail(trainer->env, DET_STATUS_INVALID_ARGUMENT,
@@ -215,7 +219,9 @@ static void loader_settings(const struct det_trainer *trainer,
         .dataset = &trainer->dataset,
         .batch_size = trainer->batch_size,
         .seed = trainer->state.seed,
-        .first_sample = trainer->state.next_sample,
+        .first_sample =
+            trainer->state.next_sample + (uint64_t)trainer->rank * (uint64_t)trainer->batch_size,
+        .stride = trainer->ranks,
         .held = backend->stages_ahead ? 2 : 1,
         .pictures = backend->step_stage_pictures != NULL,
         .shuffle = config->train_input_reader.shuffle,
@@ -245,6 +251,34 @@ fail:
 
 /* --- network --- */
 
+/* What can be taken is divided by the ranks that share this machine's memory. */
+static struct det_memory_question memory_question(const struct det_trainer *trainer,
+                                                  const struct det_model_spec *spec,
+                                                  const struct det_learner_settings *learner,
+                                                  const struct det_loader_settings *loader,
+                                                  size_t limit_bytes)
+{
+    const size_t here = (size_t)det_ranks_here(trainer->communicator);
+    if (limit_bytes == 0 && here > 1)
+        limit_bytes = det_memory_available() / here;
+    return (struct det_memory_question){spec, learner, loader, limit_bytes};
+}
+
+/* With several ranks the smallest that one has chosen, which all come to. */
+static det_status choose_batch(struct det_trainer *trainer,
+                               const struct det_memory_question *question)
+{
+    int64_t smallest = 0;
+    DET_TRY_RETURN(det_trainer_agree(
+        trainer, det_memory_choose_batch(trainer, question, &trainer->batch_size)));
+    DET_TRY_RETURN(
+        det_ranks_smallest(trainer->env, trainer->communicator, trainer->batch_size, &smallest));
+    trainer->batch_size = (int32_t)smallest;
+    det_log(trainer->env, DET_LOG_INFO, "batch size %d chosen by memory%s",
+            (int)trainer->batch_size, trainer->ranks > 1 ? ", of each rank" : "");
+    return DET_OK;
+}
+
 /* On the CPU said before the memory is taken, so that a run which does not fit has told why;
  * another device's backend says itself what would fit. */
 static det_status plan_memory(struct det_trainer *trainer, const struct det_pipeline_config *config,
@@ -253,12 +287,10 @@ static det_status plan_memory(struct det_trainer *trainer, const struct det_pipe
 {
     struct det_loader_settings loader;
     loader_settings(trainer, config, s, spec, &loader);
-    const struct det_memory_question question = {spec, learner, &loader, s->memory_limit_bytes};
-    if (s->batch_size == DET_BATCH_SIZE_AUTO) {
-        DET_TRY_RETURN(det_memory_choose_batch(trainer, &question, &trainer->batch_size));
-        det_log(trainer->env, DET_LOG_INFO, "batch size %d chosen by memory",
-                (int)trainer->batch_size);
-    }
+    const struct det_memory_question question =
+        memory_question(trainer, spec, learner, &loader, s->memory_limit_bytes);
+    if (s->batch_size == DET_BATCH_SIZE_AUTO)
+        DET_TRY_RETURN(choose_batch(trainer, &question));
     return det_memory_check(trainer, &question, trainer->batch_size);
 }
 
@@ -280,6 +312,18 @@ static det_status create_learner(struct det_trainer *trainer, const struct det_m
     }
 }
 
+/* What the step of each rank is to be told. */
+static void take_learner_settings(struct det_trainer *trainer, const det_trainer_settings *s,
+                                  struct det_learner_settings *learner)
+{
+    learner->accumulate = s->accumulate;
+    learner->communicator = trainer->communicator;
+    learner->sync_batch_norm = s->sync_batch_norm != 0;
+    learner->bf16_gradients = s->bf16_gradients != 0;
+    learner->wants_stop = det_trainer_is_stopped;
+    learner->wants_stop_user = trainer;
+}
+
 static det_status build_network(struct det_trainer *trainer,
                                 const struct det_pipeline_config *config,
                                 const det_trainer_settings *s)
@@ -290,22 +334,23 @@ static det_status build_network(struct det_trainer *trainer,
     struct det_learner_settings learner;
     DET_TRY_RETURN(det_spec_from_config(env, config, &spec));
     DET_TRY_RETURN(det_learner_settings_from_config(env, config, &learner));
-    learner.accumulate = s->accumulate;
+    take_learner_settings(trainer, s, &learner);
     det_trainer_advise_rounding(trainer, config, &learner);
     DET_TRY_RETURN(det_schedule_from_config(env, config, &trainer->schedule));
     DET_TRY_RETURN(plan_memory(trainer, config, s, &spec, &learner));
-    DET_TRY_RETURN(
-        create_learner(trainer, &spec, &learner,
-                       s->batch_size == DET_BATCH_SIZE_AUTO && backend != det_backend_cpu()));
+    DET_TRY_RETURN(create_learner(trainer, &spec, &learner,
+                                  s->batch_size == DET_BATCH_SIZE_AUTO &&
+                                      backend != det_backend_cpu() && trainer->ranks == 1));
     DET_TRY_RETURN(det_freeze_variables(env, config, trainer->learner));
     if (backend != det_backend_cpu()) {
         trainer->memory.activations_bytes = backend->step_bytes(trainer->learner->step);
         det_memory_log(trainer, trainer->batch_size);
     }
+    DET_TRY_RETURN(det_trainer_log_ranks(trainer));
     det_trainer_advise_rate(trainer, config, s);
     DET_TRY_RETURN(det_trainer_log_coverage(trainer, &spec));
     det_trainer_advise_length(trainer);
-    return DET_OK;
+    return det_trainer_recalibrate_set_up(trainer, config, s);
 }
 
 /* All that is going to be read is there: told before the first of it is read. */
@@ -321,33 +366,69 @@ static det_status check_files(struct det_trainer *trainer, const struct det_pipe
     const struct det_pipeline_reading reading = {
         .train_input = true,
         .eval_input = s->eval_every_steps > 0,
-        .fine_tune_checkpoint = det_trainer_is_fine_tuned(config) && !(goes_on && s->resume),
+        .fine_tune_checkpoint =
+            trainer->rank == 0 && det_trainer_is_fine_tuned(config) && !(goes_on && s->resume),
         .train_samples = s->samples != NULL,
         .eval_samples = evaluation.samples != NULL,
     };
     return det_pipeline_paths_check(trainer->env, config, reading);
 }
 
-det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
-                              const det_trainer_settings *settings)
+/* Settings and data: whatever is wrong with them on a rank is told before there is a network. */
+static det_status look(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                       const det_trainer_settings *settings)
 {
-    struct det_env *env = trainer->env;
-    DET_TRY_RETURN(check_settings(env, config, settings));
-    DET_TRY_RETURN(set_plain_values(trainer, config, settings));
     DET_TRY_RETURN(check_files(trainer, config, settings));
     DET_TRY_RETURN(read_label_map(trainer, config));
     DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, false));
     DET_TRY_RETURN(open_data(trainer, config, settings));
     DET_TRY_RETURN(det_trainer_eval_set_up(trainer, config, settings));
     trainer->eval_settings.quiet = 1; /* it has told what there is to say of the data */
-    DET_TRY_RETURN(check_eval_classes(trainer, config));
-    DET_TRY_RETURN(build_network(trainer, config, settings));
-    DET_TRY_RETURN(det_trainer_recalibrate_set_up(trainer, config, settings));
-    DET_TRY_RETURN(det_trainer_restore(trainer, config, settings));
-    DET_TRY_RETURN(det_learner_push(trainer->env, trainer->learner));
+    return check_eval_classes(trainer, config);
+}
+
+/* The model folder and what is in it are rank 0's. */
+static det_status start(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                        const det_trainer_settings *settings)
+{
+    const det_status status =
+        trainer->rank == 0 ? det_trainer_restore(trainer, config, settings) : DET_OK;
+    DET_TRY_RETURN(det_ranks_follow(trainer->env, trainer->communicator, status));
+    DET_TRY_RETURN(det_trainer_share_state(trainer));
+    return det_learner_push(trainer->env, trainer->learner);
+}
+
+static det_status open_outputs(struct det_trainer *trainer,
+                               const struct det_pipeline_config *config,
+                               const det_trainer_settings *settings)
+{
     DET_TRY_RETURN(det_trainer_lock_model_dir(trainer, true));
     DET_TRY_RETURN(det_trainer_prepare_model_dir(trainer, config));
     det_trainer_record_begin(trainer, config, settings);
     DET_TRY_RETURN(det_trainer_summary_set_up(trainer, settings));
     return start_loader(trainer, config, settings);
+}
+
+/* In stages, behind each of which all ranks know how it went on all: what fails on one is said
+ * once, and nobody waits for it. */
+static det_status set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                         const det_trainer_settings *settings)
+{
+    DET_TRY_RETURN(det_trainer_agree(trainer, look(trainer, config, settings)));
+    DET_TRY_RETURN(
+        det_trainer_agree(trainer, det_trainer_compare_ranks(trainer, config, settings)));
+    DET_TRY_RETURN(det_trainer_agree(trainer, build_network(trainer, config, settings)));
+    DET_TRY_RETURN(start(trainer, config, settings));
+    return det_trainer_agree(trainer, open_outputs(trainer, config, settings));
+}
+
+det_status det_trainer_set_up(struct det_trainer *trainer, const struct det_pipeline_config *config,
+                              const det_trainer_settings *settings)
+{
+    struct det_env *env = trainer->env;
+    det_status status = check_settings(env, config, settings);
+    if (status == DET_OK)
+        status = set_plain_values(trainer, config, settings);
+    DET_TRY_RETURN(det_ranks_agree(env, settings->communicator, status));
+    return det_ranks_give_up(env, trainer->communicator, set_up(trainer, config, settings));
 }

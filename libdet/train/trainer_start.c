@@ -91,7 +91,8 @@ static det_status resume_tensorflow(struct det_trainer *trainer, const char *pre
                                "folder begins anew)",
                                trainer->model_dir);
     DET_TRY_RETURN(status);
-    const uint64_t images = (uint64_t)trainer->batch_size * (uint64_t)learner->settings.accumulate;
+    const uint64_t images = (uint64_t)trainer->batch_size * (uint64_t)trainer->ranks *
+                            (uint64_t)learner->settings.accumulate;
     state.next_sample =
         (uint64_t)state.step < UINT64_MAX / images / 2 ? (uint64_t)state.step * images : 0;
     return take_up_state(trainer, prefix, &state);

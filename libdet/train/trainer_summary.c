@@ -145,6 +145,10 @@ static det_status write_scalars(struct det_trainer *trainer, const det_step_repo
     for (size_t i = 0; i < sizeof scalars / sizeof scalars[0]; i++)
         DET_TRY_RETURN(det_summary_scalar(trainer->train_summaries, scalars[i].tag, r->step,
                                           scalars[i].value));
+    if (trainer->ranks > 1)
+        DET_TRY_RETURN(det_summary_scalar(
+            trainer->train_summaries, "rank_wait_percent", r->step,
+            seconds > 0 ? 100 * trainer->summed_rank_wait_seconds / seconds : 0));
     const struct det_learner *learner = trainer->learner;
     return !learner->settings.quantise
                ? DET_OK
@@ -223,6 +227,7 @@ void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report
     trainer->summed_steps++;
     trainer->summed_seconds += report->step_seconds;
     trainer->summed_wait_seconds += report->data_wait_seconds;
+    trainer->summed_rank_wait_seconds += report->rank_wait_seconds;
     if (!first && report->step % trainer->summary_every_steps != 0 &&
         report->step != trainer->num_steps)
         return;
@@ -233,6 +238,7 @@ void det_trainer_summary_step(struct det_trainer *trainer, const det_step_report
         trainer->summed_steps = 0;
         trainer->summed_seconds = 0;
         trainer->summed_wait_seconds = 0;
+        trainer->summed_rank_wait_seconds = 0;
     }
     give_up_after(trainer, status);
 }

@@ -183,8 +183,8 @@ static void *member_main(void *argument)
     transport->transport = (struct det_transport){&functions, m->rank, m->hub->size, "threads"};
     transport->hub = m->hub;
     transport->random = (uint32_t)m->rank + 1;
-    m->made = det_communicator_create(env, &transport->transport, &settings, &communicator) ==
-              DET_OK;
+    m->made =
+        det_communicator_create(env, &transport->transport, &settings, &communicator) == DET_OK;
     if (m->made)
         m->run(m->user, env, communicator);
     det_communicator_close(&communicator);
@@ -201,8 +201,8 @@ void thread_ranks_run(const struct thread_ranks_settings *settings, thread_rank_
     hub->most_looks = settings->most_looks;
     pthread_mutex_init(&hub->mutex, NULL);
     for (int32_t r = 0; r < settings->size; r++) {
-        members[r] = (struct member){
-            .hub = hub, .rank = r, .settings = settings, .run = run, .user = user};
+        members[r] =
+            (struct member){.hub = hub, .rank = r, .settings = settings, .run = run, .user = user};
         test_env_init(&members[r].t);
     }
     for (int32_t r = 0; r < settings->size; r++)
@@ -218,4 +218,16 @@ void thread_ranks_run(const struct thread_ranks_settings *settings, thread_rank_
         fail_msg("%s", hub->mistake);
     pthread_mutex_destroy(&hub->mutex);
     free(hub);
+}
+
+det_communicator *thread_ranks_one(struct det_env *env)
+{
+    struct det_transport *transport = NULL;
+    det_communicator *communicator = NULL;
+    det_communicator_settings settings;
+    det_communicator_settings_default(&settings);
+    assert_ok(env, det_alloc(env, &transport, 1, sizeof *transport, "transport of one rank"));
+    *transport = (struct det_transport){&functions, 0, 1, "one"};
+    assert_ok(env, det_communicator_create(env, transport, &settings, &communicator));
+    return communicator;
 }

@@ -22,4 +22,7 @@ struct thread_ranks_settings {
 void thread_ranks_run(const struct thread_ranks_settings *settings, thread_rank_fn rank,
                       void *user);
 
+/* One rank alone, in the calling thread; asserts. */
+det_communicator *thread_ranks_one(struct det_env *env);
+
 #endif

@@ -23,7 +23,7 @@ ENDS_WITH(det_communicator_settings, lost_user);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_quantisation_settings, progress_user);
 ENDS_WITH(det_sample_source, release);
-ENDS_WITH(det_trainer_settings, bf16_gradients);
+ENDS_WITH(det_trainer_settings, wants_stop_user);
 ENDS_WITH(det_tracker_settings, frame_rate);
 ENDS_WITH(det_coco_settings, first_row_follows_max_dets);
 ENDS_WITH(det_detection_report_settings, confusion_score);
@@ -263,6 +263,23 @@ static det_status use_inner(struct fixture *f, const void *evaluation)
     settings.evaluation = evaluation;
     settings.eval_every_steps = 1;
     return use_trainer(f, &settings);
+}
+
+/* A silence that is refused when the struct is known to be sound: MPI is not started. */
+static void init_communicator(void *settings, size_t struct_size)
+{
+    const double silence_seconds = 1;
+    const size_t at = offsetof(det_communicator_settings, silence_seconds);
+    det_communicator_settings_init(settings, struct_size);
+    if (struct_size >= at + sizeof silence_seconds)
+        memcpy((unsigned char *)settings + at, &silence_seconds, sizeof silence_seconds);
+}
+
+static det_status use_communicator(struct fixture *f, const void *settings)
+{
+    det_communicator *communicator = NULL;
+    const det_status status = det_communicator_open_mpi(f->context, settings, &communicator);
+    return strstr(det_context_error(f->context), "silence_seconds is 1,") != NULL ? DET_OK : status;
 }
 
 static det_status use_tracker(struct fixture *f, const void *settings)
@@ -513,6 +530,8 @@ static const struct taken {
     {"det_nms_settings", sizeof(det_nms_settings), init_nms, use_nms},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_evaluation},
     {"det_evaluation_settings", sizeof(det_evaluation_settings), init_evaluation, use_inner},
+    {"det_communicator_settings", sizeof(det_communicator_settings), init_communicator,
+     use_communicator},
     {"det_quantisation_settings", sizeof(det_quantisation_settings), init_quantisation,
      use_quantisation},
     {"det_recalibration_settings", sizeof(det_recalibration_settings), init_recalibration,

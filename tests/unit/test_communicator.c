@@ -11,6 +11,7 @@ struct seen {
     uint8_t told[RANKS][300];
     size_t lengths[RANKS][RANKS];
     bool right[RANKS];
+    long fail_at;
     det_status agreed[RANKS];
     char message[RANKS][DET_ERROR_BYTES];
 };
@@ -22,8 +23,7 @@ static void gather_bytes(struct seen *s, struct det_env *env, det_communicator *
     uint8_t mine[37 * RANKS];
     struct det_gathered all;
     memset(mine, rank + 1, sizeof mine);
-    s->right[rank] =
-        det_ranks_gather_bytes(env, c, mine, 37u * (size_t)rank, &all) == DET_OK;
+    s->right[rank] = det_ranks_gather_bytes(env, c, mine, 37u * (size_t)rank, &all) == DET_OK;
     for (size_t r = 0; s->right[rank] && r < RANKS; r++) {
         s->lengths[rank][r] = all.begins[r + 1] - all.begins[r];
         for (size_t i = all.begins[r]; i < all.begins[r + 1]; i++)
@@ -95,11 +95,135 @@ static void all_learn_of_the_first_failure(void **state)
     }
 }
 
+/* Rank 3 finds something out while the others wait for it. */
+static void give_up_on_three(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    if (rank == 3)
+        s->agreed[rank] = det_ranks_give_up(env, c, det_fail(env, DET_STATUS_NON_FINITE, "loss"));
+    else
+        s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+    /* And it stays so. */
+    if (det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank) != s->agreed[rank])
+        s->agreed[rank] = DET_STATUS_INTERNAL;
+}
+
+static void program_gives_up_on_zero(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    if (rank == 0)
+        det_communicator_give_up(c, DET_STATUS_CANCELLED, "no more time");
+    s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+}
+
+static void who_waits_is_told_who_gives_up(void **state)
+{
+    (void)state;
+    static struct seen s;
+    const struct thread_ranks_settings settings = {.size = RANKS};
+    thread_ranks_run(&settings, give_up_on_three, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_int_equal(s.agreed[r], DET_STATUS_NON_FINITE);
+        if (r == 3)
+            assert_string_equal(s.message[r], "loss");
+        else
+            assert_int_equal(strncmp(s.message[r], "rank 3 on ", 10), 0);
+        assert_contains(s.message[r], r == 3 ? "loss" : ": loss");
+    }
+    thread_ranks_run(&settings, program_gives_up_on_zero, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_int_equal(s.agreed[r], DET_STATUS_CANCELLED);
+        assert_int_equal(strncmp(s.message[r], "rank 0 on ", 10), 0);
+        assert_contains(s.message[r], ": no more time");
+    }
+}
+
+static det_status no_way_out(struct det_env *env, struct det_transport *transport, int slot,
+                             enum det_lane lane, const void *mine, void *all, size_t bytes)
+{
+    (void)transport;
+    (void)slot;
+    (void)lane;
+    (void)mine;
+    (void)all;
+    (void)bytes;
+    return det_fail(env, DET_STATUS_DEVICE, "no way out");
+}
+
+/* The transport of rank 2 fails, so it ends without having taken part. */
+static void leave_on_two(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    struct det_transport *transport = det_ranks_transport(c);
+    static struct det_transport_functions functions;
+    if (rank == 2) {
+        functions = *transport->does;
+        functions.start_gather = no_way_out;
+        transport->does = &functions;
+    }
+    s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+}
+
+static void who_waits_is_told_who_has_left(void **state)
+{
+    (void)state;
+    static struct seen s;
+    thread_ranks_run(&(struct thread_ranks_settings){.size = RANKS}, leave_on_two, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_int_equal(s.agreed[r], r == 2 ? DET_STATUS_DEVICE : DET_STATUS_RANK_LOST);
+        if (r != 2)
+            assert_int_equal(strncmp(s.message[r], "rank 2 on ", 10), 0);
+        assert_contains(s.message[r], r == 2 ? "no way out" : " is gone: its process ended");
+    }
+}
+
+/* Rank 2 lacks memory for what it is to get once; the others hear of it, and all can go on. */
+static void gather_without_memory(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    struct test_env *t = (struct test_env *)env;
+    const uint8_t mine[3] = {1, 2, 3};
+    struct det_gathered all;
+    if (rank == 2)
+        test_env_fail_at(t, s->fail_at);
+    s->agreed[rank] = det_ranks_gather_bytes(env, c, mine, sizeof mine, &all);
+    det_gathered_free(env, &all);
+    if (rank == 2)
+        test_env_fail_at(t, 0);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+    gather_bytes(s, env, c);
+}
+
+static void a_rank_without_memory_can_say_so(void **state)
+{
+    (void)state;
+    static struct seen s;
+    for (s.fail_at = 1; s.fail_at <= 5; s.fail_at++) {
+        thread_ranks_run(&(struct thread_ranks_settings){.size = RANKS}, gather_without_memory, &s);
+        for (size_t r = 0; r < RANKS; r++) {
+            assert_true(s.right[r]);
+            assert_int_equal(s.agreed[r], s.fail_at == 5 ? DET_OK : DET_STATUS_OUT_OF_MEMORY);
+            if (s.fail_at < 5)
+                assert_int_equal(strncmp(s.message[r], "rank 2 on ", 10), 0);
+        }
+    }
+}
+
 int test_communicator(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everybody_has_what_all_have),
         cmocka_unit_test(all_learn_of_the_first_failure),
+        cmocka_unit_test(who_waits_is_told_who_gives_up),
+        cmocka_unit_test(who_waits_is_told_who_has_left),
+        cmocka_unit_test(a_rank_without_memory_can_say_so),
     };
     return cmocka_run_group_tests_name("communicator", tests, NULL, NULL);
 }

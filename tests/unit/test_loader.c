@@ -158,6 +158,73 @@ static void each_epoch_has_every_image_once(void **state)
     close_fixture(&f);
 }
 
+/* Batches until the loader has no more; the number of each one's first sample decides its place. */
+static int collect(struct fixture *f, const struct det_loader_settings *settings, uint64_t *hashes)
+{
+    struct det_loader *loader = NULL;
+    struct det_batch batch;
+    det_status status;
+    int count = 0;
+    assert_ok(&f->t.env, det_loader_create(&f->t.env, settings, &loader));
+    while ((status = det_loader_next(&f->t.env, loader, &batch)) == DET_OK) {
+        const uint64_t place = batch.first_sample / 4;
+        const uint64_t left = settings->end_sample - batch.first_sample;
+        assert_int_equal(batch.first_sample % 4, 0);
+        assert_true(place < BATCHES);
+        assert_int_equal(batch.count, left < 4 ? left : 4);
+        assert_int_equal(hashes[place], 0);
+        hashes[place] = hash_batch(&batch);
+        count++;
+    }
+    assert_int_equal(status, DET_STATUS_FINISHED);
+    det_loader_destroy(&f->t.env, &loader);
+    return count;
+}
+
+/* More loaders than batches too; the last batch has three samples. */
+static void loaders_share_a_sequence(void **state)
+{
+    (void)state;
+    static const int sizes[] = {1, 2, 3, 5, BATCHES, BATCHES + 2};
+    struct fixture f;
+    open_fixture(&f, IMAGES);
+    for (int shuffle = 0; shuffle < 2; shuffle++) {
+        struct det_loader_settings settings = training_settings(&f);
+        uint64_t one[BATCHES] = {0};
+        settings.shuffle = shuffle != 0;
+        settings.end_sample = 4 * BATCHES - 1;
+        assert_int_equal(collect(&f, &settings, one), BATCHES);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            const int size = sizes[i];
+            uint64_t shared[BATCHES] = {0};
+            settings.stride = size;
+            settings.threads = 1 + (int)i % 3;
+            for (int rank = 0; rank < size; rank++) {
+                settings.first_sample = 4 * (uint64_t)rank;
+                assert_int_equal(collect(&f, &settings, shared),
+                                 (BATCHES - 1 - rank + size) / size);
+            }
+            assert_memory_equal(shared, one, sizeof one);
+        }
+    }
+    /* Without an end, from a sample in the middle of a batch of the others. */
+    struct det_loader_settings settings = training_settings(&f);
+    struct det_loader *loader = NULL;
+    struct det_batch batch;
+    settings.first_sample = 6;
+    settings.stride = 3;
+    assert_ok(&f.t.env, det_loader_create(&f.t.env, &settings, &loader));
+    for (uint64_t i = 0; i < 5; i++) {
+        assert_ok(&f.t.env, det_loader_next(&f.t.env, loader, &batch));
+        assert_int_equal(batch.first_sample, 6 + 12 * i);
+    }
+    det_loader_destroy(&f.t.env, &loader);
+    settings.stride = -1;
+    assert_fails(&f.t.env, DET_STATUS_INVALID_ARGUMENT, "stride: got -1",
+                 det_loader_create(&f.t.env, &settings, &loader));
+    close_fixture(&f);
+}
+
 /* One pass in order, as evaluation needs it, and padding of a kept aspect ratio. */
 static void one_pass_in_order(void **state)
 {
@@ -426,6 +493,7 @@ int test_loader(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_and_continuation_change_nothing),
         cmocka_unit_test(each_epoch_has_every_image_once),
+        cmocka_unit_test(loaders_share_a_sequence),
         cmocka_unit_test(one_pass_in_order),
         cmocka_unit_test(fast_decoding_shows_the_same),
         cmocka_unit_test(errors_name_the_record),

@@ -5,6 +5,8 @@
 #include <dirent.h>
 #include <math.h>
 
+#include "base/context.h"
+#include "support/thread_ranks.h"
 #include "support/workspace.h"
 
 #define HEADERS "libdet/include/det"
@@ -103,6 +105,7 @@ struct things {
     det_annotation_write_settings write_settings;
     det_coco_settings coco_settings;
     det_communicator_settings communicator_settings;
+    det_communicator *communicator;
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
     det_detector_settings detector_settings;
@@ -148,6 +151,7 @@ struct made {
 
 static void release(const struct things *t, struct made *o)
 {
+    det_communicator_close(&o->communicator);
     det_json_destroy(t->context, &o->json);
     det_review_destroy(&o->review);
     det_results_destroy(&o->texts);
@@ -163,7 +167,6 @@ static void release(const struct things *t, struct made *o)
     det_detector_destroy(&o->detector);
     det_detection_report_destroy(&o->report);
     det_coco_evaluator_destroy(&o->evaluator);
-    det_communicator_close(&o->communicator);
     det_annotation_set_destroy(&o->set);
     det_evaluation_destroy(&o->evaluation);
     det_model_destroy(&o->model);
@@ -214,6 +217,12 @@ static bool is_null(struct call *call, const char *name, bool needed)
     snprintf(call->names[call->count], NAME, "%s", name);
     call->needed[call->count++] = needed;
     return call->null == NULL || strcmp(call->null, name) == 0;
+}
+
+/* Whether that argument is the one that is NULL this time. */
+static bool only(const struct call *call, const char *name)
+{
+    return call->null != NULL && strcmp(call->null, name) == 0;
 }
 
 static void set_text(struct call *call, const char *text)
@@ -325,6 +334,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
     snprintf(t->missing, sizeof t->missing, "%s/missing/file", w->directory);
     t->context = workspace_context(env, 1);
     det_context *context = t->context;
+    t->communicator = thread_ranks_one(det_context_env(context));
     det_trainer_settings training;
     det_trainer_settings_default(&training);
     training.model_dir = t->model_dir;
@@ -397,6 +407,7 @@ static void drop_things(struct things *t)
         .texts = t->texts,
         .exported = t->exported,
         .review = t->review,
+        .communicator = t->communicator,
     };
     release(t, &all);
     free(t->anchors);

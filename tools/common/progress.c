@@ -72,6 +72,7 @@ static void take_in_step(struct progress *p, const det_step_report *r)
     p->all_steps++;
     p->all_seconds += r->step_seconds;
     p->all_wait_seconds += r->data_wait_seconds;
+    p->all_rank_wait_seconds += r->rank_wait_seconds;
     p->rate = p->all_steps == 1 ? r->step_seconds : 0.95 * p->rate + 0.05 * r->step_seconds;
     const bool due = p->all_steps == 1 || r->step % p->log_every == 0 || r->step == r->num_steps ||
                      det_clock_seconds() - p->logged_s >= most_silent_seconds;
@@ -133,12 +134,17 @@ void progress_sum(const struct progress *p)
 {
     if (p->tables.length > 0)
         console_print_text(p->tables.data);
-    if (p->all_steps > 0)
+    if (p->all_steps > 0) {
+        char ranks[60] = "";
+        if (p->all_rank_wait_seconds > 0)
+            snprintf(ranks, sizeof ranks, " and %.1f%% for other ranks",
+                     100 * p->all_rank_wait_seconds / p->all_seconds);
         tool_log(
             p->tool, DET_LOG_INFO,
-            "%lld steps, mean %.3f s a step, %.1f%% of it waiting for data, peak memory %.0f MB",
+            "%lld steps, mean %.3f s a step, %.1f%% of it waiting for data%s, peak memory %.0f MB",
             (long long)p->all_steps, p->all_seconds / (double)p->all_steps,
-            100 * p->all_wait_seconds / p->all_seconds, tool_peak_mb());
+            100 * p->all_wait_seconds / p->all_seconds, ranks, tool_peak_mb());
+    }
     if (p->evaluations > 0)
         tool_log(p->tool, DET_LOG_INFO, "%lld evaluations, mean %.3f s", (long long)p->evaluations,
                  p->eval_seconds / (double)p->evaluations);

@@ -20,7 +20,7 @@ struct progress {
     double seconds;    /* of those */
     double logged_s;   /* when that was */
     int64_t all_steps; /* of this run */
-    double all_seconds, all_wait_seconds;
+    double all_seconds, all_wait_seconds, all_rank_wait_seconds;
     double rate; /* smoothed seconds a step */
     int64_t evaluations;
     double eval_seconds; /* of all of them */

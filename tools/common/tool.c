@@ -204,6 +204,7 @@ int tool_error(struct tool *tool, const char *format, ...)
 
 static volatile sig_atomic_t interrupted; /* by this signal, 0: not */
 static const char *interrupt_notice;
+static bool are_repeated; /* by who sends them, not by a person who waits no longer */
 
 /* The second of a person's, not the next of those that come together when a session ends. */
 static bool is_repeated(int number)
@@ -214,7 +215,7 @@ static bool is_repeated(int number)
 static void on_signal(int number)
 {
     if (interrupted) {
-        if (is_repeated(number)) {
+        if (is_repeated(number) && !are_repeated) {
             signal(number, SIG_DFL);
             raise(number);
         }
@@ -244,6 +245,12 @@ void tool_catch_signals(const char *notice)
     struct sigaction hangup;
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* else nohup */
         sigaction(SIGHUP, &action, NULL);
+}
+
+void tool_catch_repeated_signals(const char *notice)
+{
+    are_repeated = true;
+    tool_catch_signals(notice);
 }
 
 bool tool_interrupted(void)

@@ -117,6 +117,9 @@ void tool_log(struct tool *tool, det_log_level level, const char *format, ...)
  * SIGTERM ends the process as usual; not a SIGHUP or the SIGTERM behind it, which come together
  * when a session ends. */
 void tool_catch_signals(const char *notice);
+/* The same, and SIGINT and SIGTERM may come as often as they like: for a process whose starter and
+ * terminal both send them. */
+void tool_catch_repeated_signals(const char *notice);
 bool tool_interrupted(void);
 
 /* How many of a model's ids name a class. */

@@ -5,6 +5,7 @@
 
 #include "base/pool.h"
 #include "devices/cpu/cpu_device.h"
+#include "devices/cpu/cpu_ranks.h"
 #include "devices/precision.h"
 #include "model/fold.h"
 #include "model/learner_state.h"
@@ -13,6 +14,7 @@
 #include "model/optimizer.h"
 #include "model/regularization.h"
 #include "model/targets.h"
+#include "ranks/communicator.h"
 #include "support/mem.h"
 
 struct det_step {
@@ -30,8 +32,13 @@ struct det_step {
     const struct det_ground_truth *truths;
     float learning_rate;
     /* With accumulation: of the batches so far. */
-    float *sums; /* [param_floats] */
+    float *sums;                     /* [param_floats] */
+    float *range_sums, *ranges_seen; /* vectors of act_ranges.h, with quantise */
     struct det_step_result so_far;
+    /* With several ranks: made with the first batch, when it is known what is frozen. */
+    struct det_cpu_ranks *ranks;
+    bool joins;     /* the batch under way is part of an update of all ranks */
+    double squares; /* of its gradients that are complete */
 };
 
 /* Bytes of the network, of the larger one where another follows. */
@@ -45,6 +52,19 @@ static det_status count_bytes(struct det_env *env, const struct det_device *devi
     return l->settings.quantise
                ? det_fold_widen_bytes(env, &l->spec, device->ops, threads, batch, bytes)
                : DET_OK;
+}
+
+/* Of an update of several batches. */
+static det_status make_sums(struct det_env *env, struct det_step *step)
+{
+    const struct det_learner *l = step->learner;
+    const size_t ranges = det_act_ranges_values(&l->ranges);
+    DET_TRY_RETURN(
+        det_alloc(env, &step->sums, l->graph.param_floats, sizeof(float), "accumulated gradients"));
+    if (!l->settings.quantise)
+        return DET_OK;
+    DET_TRY_RETURN(det_alloc(env, &step->range_sums, ranges, sizeof(float), "accumulated ranges"));
+    return det_alloc(env, &step->ranges_seen, ranges, sizeof(float), "accumulated ranges");
 }
 
 det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
@@ -67,9 +87,8 @@ det_status det_cpu_step_create(struct det_env *env, struct det_device *device,
                                l->spec.num_classes, batch, &step->targets));
     DET_TRY(det_losses_create(env, &settings->loss, batch, anchors, l->spec.num_classes,
                               &step->losses));
-    if (settings->accumulate > 1)
-        DET_TRY(det_alloc(env, &step->sums, l->graph.param_floats, sizeof(float),
-                          "accumulated gradients"));
+    if (settings->accumulate > 1 && !det_ranks_are_many(settings->communicator))
+        DET_TRY(make_sums(env, step));
     *out = step;
     return DET_OK;
 fail:
@@ -86,7 +105,10 @@ void det_cpu_step_destroy(struct det_env *env, struct det_step **out)
     det_fold_free(env, &step->fold);
     det_targets_destroy(env, &step->targets);
     det_losses_destroy(env, &step->losses);
+    det_cpu_ranks_destroy(env, &step->ranks);
     det_free(env, &step->sums);
+    det_free(env, &step->range_sums);
+    det_free(env, &step->ranges_seen);
     det_free(env, out);
 }
 
@@ -100,22 +122,32 @@ size_t det_cpu_step_bytes(const struct det_step *step)
     return step->net_bytes;
 }
 
-/* Adds the gradient of the regularization and measures the whole. */
-static void finish_gradients(const struct det_step *step, struct det_step_result *result)
+/* Adds the gradient of the regularization to that of a parameter, and measures it. */
+static void finish_gradient(void *user, int32_t p)
 {
+    struct det_step *step = user;
     struct det_learner *l = step->learner;
-    double squares = 0;
-    for (int32_t p = 0; p < l->graph.param_count; p++) {
-        const struct det_param *param = &l->graph.params[p];
-        if (!l->trainable[p])
-            continue;
-        float *gradient = l->gradients + param->offset;
-        if (param->l2 > 0 && l->settings.add_regularization_loss)
-            det_l2_add_gradient(step->pool, l->params + param->offset, gradient, param->count,
-                                param->l2);
-        squares += det_sum_of_squares(step->pool, gradient, param->count);
-    }
-    result->gradient_norm = sqrt(squares);
+    const struct det_param *param = &l->graph.params[p];
+    float *gradient = l->gradients + param->offset;
+    if (param->l2 > 0 && l->settings.add_regularization_loss)
+        det_l2_add_gradient(step->pool, l->params + param->offset, gradient, param->count,
+                            param->l2);
+    step->squares += det_sum_of_squares(step->pool, gradient, param->count);
+}
+
+/* Of a batch that is this process's alone. */
+static void finish_gradients(struct det_step *step)
+{
+    const struct det_learner *l = step->learner;
+    for (int32_t p = 0; p < l->graph.param_count; p++)
+        if (l->trainable[p])
+            finish_gradient(step, p);
+}
+
+static void passed(void *user, int32_t op)
+{
+    const struct det_step *step = user;
+    det_cpu_ranks_passed(step->ranks, op);
 }
 
 /* The folded network in the other's place when its time has come: one memory, not two. */
@@ -149,19 +181,72 @@ static void forward(struct det_step *step, const float *images)
 static void backward(struct det_step *step)
 {
     struct det_learner *l = step->learner;
-    if (!step->rounds) {
+    step->squares = 0;
+    if (step->rounds) {
+        det_net_backward(step->net, step->fold.params, step->fold.gradients);
+        det_fold_gradients(&step->fold, step->pool, l->params, l->gradients);
+    } else {
+        det_net_watch_backward(step->net, step->joins ? passed : NULL, step);
         det_net_backward(step->net, l->params, l->gradients);
-        return;
     }
-    det_net_backward(step->net, step->fold.params, step->fold.gradients);
-    det_fold_gradients(&step->fold, step->pool, l->params, l->gradients);
+    if (step->joins && !det_net_was_stopped(step->net))
+        det_cpu_ranks_passed(step->ranks, 0);
+    else if (!step->joins)
+        finish_gradients(step);
+}
+
+static det_status check_stopped(struct det_env *env, const struct det_step *step)
+{
+    return step->joins && det_net_was_stopped(step->net)
+               ? det_fail(env, DET_STATUS_CANCELLED, "the step was stopped")
+               : DET_OK;
+}
+
+/* With several batches an update each begins with the ranges before it, as ranks do; their mean is
+ * what the update leaves. */
+static void accumulate_ranges(const struct det_step *step)
+{
+    struct det_learner *l = step->learner;
+    const size_t count = det_act_ranges_values(&l->ranges);
+    const bool first = l->batches_done == 0, last = l->batches_done + 1 == l->settings.accumulate;
+    if (!step->rounds)
+        return;
+    det_net_seen_ranges(step->net, step->ranges_seen);
+    if (first)
+        memcpy(step->range_sums, step->ranges_seen, count * sizeof(float));
+    else
+        det_add(NULL, step->range_sums, step->ranges_seen, count);
+    if (!last)
+        return;
+    det_scale(NULL, step->range_sums, count, (float)(1.0 / l->settings.accumulate));
+    det_act_ranges_put(&l->ranges, step->range_sums);
 }
 
 /* What a batch leaves behind beside its gradients. */
 static void update_moving(const struct det_step *step)
 {
     det_net_update_moving(step->net, step->learner->params);
-    det_net_update_ranges(step->net, &step->learner->ranges);
+    if (step->range_sums != NULL)
+        accumulate_ranges(step);
+    else
+        det_net_update_ranges(step->net, &step->learner->ranges);
+}
+
+static det_status check_loss(struct det_env *env, const struct det_net *net,
+                             const struct det_step_result *result)
+{
+    if (isfinite(result->total_loss))
+        return DET_OK;
+    const char *layer = det_net_first_non_finite(net);
+    return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
+                    result->total_loss, layer != NULL ? layer : "none, the loss itself");
+}
+
+/* Ranks that normalise together go backward together, or none of them does. */
+static det_status agree_on_loss(struct det_env *env, const struct det_step *step, det_status mine)
+{
+    const struct det_learner_settings *s = &step->learner->settings;
+    return step->joins && s->sync_batch_norm ? det_ranks_agree(env, s->communicator, mine) : mine;
 }
 
 det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, const float *images,
@@ -169,12 +254,20 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
                                   struct det_step_result *result)
 {
     struct det_learner *l = step->learner;
-    *result = (struct det_step_result){0};
+    *result = (struct det_step_result){.failed_rank = -1};
     DET_TRY_RETURN(choose_net(env, step));
     struct det_net *net = step->net;
     forward(step, images);
+    DET_TRY_RETURN(check_stopped(env, step));
+    if (step->joins)
+        det_cpu_ranks_forward_done(step->ranks);
     DET_TRY_RETURN(
         det_targets_assign(env, step->targets, step->pool, truths, l->settings.batch_size));
+    if (step->joins) {
+        double normalizer;
+        DET_TRY_RETURN(det_cpu_ranks_normalizer(step->ranks, step->targets, &normalizer));
+        det_losses_divide_by(step->losses, normalizer);
+    }
     struct det_loss_values values;
     DET_TRY_RETURN(det_losses_compute(
         env, step->losses, step->pool, step->targets, det_net_logits(net), det_net_encodings(net),
@@ -186,13 +279,10 @@ det_status det_cpu_step_gradients(struct det_env *env, struct det_step *step, co
         result->regularization_loss = det_regularization_loss(&l->graph, step->pool, l->params);
     result->total_loss =
         result->localization_loss + result->classification_loss + result->regularization_loss;
-    if (!isfinite(result->total_loss)) {
-        const char *layer = det_net_first_non_finite(net);
-        return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
-                        result->total_loss, layer != NULL ? layer : "none, the loss itself");
-    }
+    DET_TRY_RETURN(agree_on_loss(env, step, check_loss(env, net, result)));
     backward(step);
-    finish_gradients(step, result);
+    DET_TRY_RETURN(check_stopped(env, step));
+    result->gradient_norm = sqrt(step->squares);
     if (!isfinite(result->gradient_norm))
         return det_fail(env, DET_STATUS_NON_FINITE, "the gradient's norm is %g (loss %g)",
                         result->gradient_norm, result->total_loss);
@@ -291,7 +381,7 @@ static void accumulate(struct det_step *step, struct det_step_result *result)
     const double share = 1.0 / l->settings.accumulate;
     double squares = 0;
     if (first)
-        *sum = (struct det_step_result){0};
+        *sum = (struct det_step_result){.failed_rank = -1};
     sum->localization_loss += result->localization_loss * share;
     sum->classification_loss += result->classification_loss * share;
     sum->regularization_loss += result->regularization_loss * share;
@@ -318,10 +408,11 @@ static void accumulate(struct det_step *step, struct det_step_result *result)
     }
 }
 
-det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
+/* A batch of this process alone. */
+static det_status end_alone(struct det_env *env, struct det_step *step,
                             struct det_step_result *result)
 {
-    struct det_learner *l = step->learner;
+    const struct det_learner *l = step->learner;
     DET_TRY_RETURN(det_cpu_step_gradients(env, step, step->images, step->truths, result));
     if (l->settings.accumulate > 1)
         accumulate(step, result);
@@ -329,4 +420,34 @@ det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
         update(step, step->learning_rate, result);
     update_moving(step);
     return DET_OK;
+}
+
+/* A batch of one rank of several. */
+static det_status end_with_others(struct det_env *env, struct det_step *step,
+                                  struct det_step_result *result)
+{
+    struct det_learner *l = step->learner;
+    if (step->ranks == NULL)
+        DET_TRY_RETURN(
+            det_cpu_ranks_create(env, l, step->pool, finish_gradient, step, &step->ranks));
+    DET_TRY_RETURN(choose_net(env, step));
+    det_net_ask(step->net, l->settings.wants_stop, l->settings.wants_stop_user);
+    det_cpu_ranks_begin(env, step->ranks, step->net);
+    step->joins = true;
+    const det_status mine = det_cpu_step_gradients(env, step, step->images, step->truths, result);
+    step->joins = false;
+    if (mine == DET_STATUS_CANCELLED) /* the others are told in another way, and do not wait */
+        return mine;
+    DET_TRY_RETURN(det_cpu_ranks_join(step->ranks, mine, result));
+    if (l->batches_done + 1 == l->settings.accumulate)
+        update(step, step->learning_rate, result);
+    return DET_OK;
+}
+
+det_status det_cpu_step_end(struct det_env *env, struct det_step *step,
+                            struct det_step_result *result)
+{
+    return det_ranks_are_many(step->learner->settings.communicator)
+               ? end_with_others(env, step, result)
+               : end_alone(env, step, result);
 }

@@ -59,7 +59,9 @@ typedef struct det_context_settings {
     size_t struct_size; /**< sizeof(det_context_settings), set by the default function */
     const det_allocator *allocator; /**< copied; NULL, the default: the C library's */
     const det_logger *logger;       /**< copied; NULL, the default: none, the library is silent */
-    int threads; /**< worker threads, 0 = processors this process may run on; default 0 */
+    /** worker threads; 0, the default: processors this process may run on, of which ranks of an
+     * mpirun that share them take a part each */
+    int threads;
     /** "auto" or an instruction set: on x86-64 "sse2", "avx2", "avxvnni", "avx512",
      * "avx512vnni", "avx512bf16"; on any machine "generic", which all of its kind can run (on
      * x86-64 that is sse2), and "ref"; default "auto" */

@@ -66,9 +66,10 @@ typedef struct det_evaluation_settings {
      * NULL, the default: the model. INVALID_ARGUMENT with tiles */
     const det_export *exported;
     /** the ranks that evaluate together: each takes its part of the images, all get the whole
-     * result, that of one process bit for bit. All make this call with the same model, settings
-     * and data; files are written, and `summaries` and `results` looked at, on rank 0 alone. NULL,
-     * the default: this process alone */
+     * result, that of one process bit for bit, or the same failure. All make this call with the
+     * same model, settings and data; files are written, and `summaries` and `results` looked at,
+     * on rank 0 alone. `progress` is told as if all ranks were as far as its own, and stops all.
+     * NULL, the default: this process alone */
     det_communicator *communicator;
 } det_evaluation_settings;
 

@@ -110,6 +110,12 @@ typedef struct det_trainer_settings {
     int sync_batch_norm;
     /** 1: gradients go to the other ranks, and their sums come back, in bf16; default 0 */
     int bf16_gradients;
+    /** with several ranks: asked between the operations of a step and the images of an evaluation;
+     * not 0, on any rank: what was done of the step is dropped, and the training stops on all
+     * ranks as det_trainer_run() says of its callback, within the time of an operation. For
+     * signals: mpirun leaves a process a second. NULL, the default: only the callback stops */
+    int (*wants_stop)(void *user);
+    void *wants_stop_user;
 } det_trainer_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -139,6 +145,9 @@ typedef struct det_step_report {
     int is_best;         /**< best so far: saved in MODEL_DIR/best */
     /** as the API evaluates; NULL: not asked for, or `evaluation` is that too. Owned alike */
     det_evaluation *api_evaluation;
+    /** part of step_seconds that this rank waited for others, and for what they sent; 0 without
+     * a communicator */
+    double rank_wait_seconds;
 } det_step_report;
 
 /**
@@ -175,7 +184,7 @@ DET_NODISCARD DET_API det_status det_trainer_step(det_trainer *trainer, det_step
 DET_NODISCARD DET_API det_status det_trainer_save(det_trainer *trainer);
 
 /** Called after each step; return 0 to go on, anything else to stop (then a checkpoint is written
- * and DET_OK comes back). */
+ * and DET_OK comes back; with several ranks all stop when one does). */
 typedef int (*det_step_callback)(void *user, const det_step_report *report);
 
 /** Steps until the end or until the callback stops it, and saves at the end. */

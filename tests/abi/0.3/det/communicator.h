@@ -11,7 +11,7 @@ typedef struct det_communicator det_communicator;
 typedef struct det_communicator_settings {
     size_t struct_size;
     double silence_seconds;
-    void (*lost)(void *user, const char *message, int first_hand);
+    void (*lost)(void *user, det_status status, const char *message, int first_hand);
     void *lost_user;
 } det_communicator_settings;
 DET_API void det_communicator_settings_init(det_communicator_settings *settings,
@@ -21,7 +21,7 @@ static inline void det_communicator_settings_default(det_communicator_settings *
     det_communicator_settings_init(settings, sizeof *settings);
 }
 DET_API int32_t det_launched_ranks(void);
-DET_API int32_t det_launched_ranks_here(void);
+DET_API int32_t det_launched_rank(void);
 DET_API const char *det_mpi_library(void);
 DET_NODISCARD DET_API det_status
 det_communicator_open_mpi(det_context *context, const det_communicator_settings *settings,
@@ -30,6 +30,8 @@ DET_API void det_communicator_close(det_communicator **communicator);
 DET_API int32_t det_communicator_rank(const det_communicator *communicator);
 DET_API int32_t det_communicator_size(const det_communicator *communicator);
 DET_API const char *det_communicator_host(const det_communicator *communicator, int32_t rank);
+DET_NODISCARD DET_API det_status det_communicator_agree(det_communicator *communicator,
+                                                        det_status status, const char *message);
 DET_API void det_communicator_give_up(det_communicator *communicator, det_status status,
                                       const char *message);
 #ifdef __cplusplus

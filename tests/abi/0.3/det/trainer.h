@@ -48,6 +48,8 @@ typedef struct det_trainer_settings {
     det_communicator *communicator;
     int sync_batch_norm;
     int bf16_gradients;
+    int (*wants_stop)(void *user);
+    void *wants_stop_user;
 } det_trainer_settings;
 DET_API void det_trainer_settings_init(det_trainer_settings *settings, size_t struct_size);
 static inline void det_trainer_settings_default(det_trainer_settings *settings)
@@ -69,6 +71,7 @@ typedef struct det_step_report {
     double eval_seconds;
     int is_best;
     det_evaluation *api_evaluation;
+    double rank_wait_seconds;
 } det_step_report;
 DET_NODISCARD DET_API det_status det_trainer_create(det_context *context,
                                                     const det_pipeline_config *config,

@@ -1,0 +1,57 @@
+#include "support/mpi_ranks.h"
+
+#include <sys/wait.h>
+
+#include "det/communicator.h"
+#include "support/shell.h"
+
+static bool is_open_mpi(void)
+{
+    const char *mpi = det_mpi_library();
+    return mpi != NULL && strncmp(mpi, "Open MPI", 8) == 0;
+}
+
+/* Where there are several MPIs, Debian tells their programs apart by an ending. NULL: there is
+ * none. */
+static const char *launcher(void)
+{
+    const char *const names[] = {is_open_mpi() ? "mpirun.openmpi" : "mpirun.mpich", "mpirun"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (shell("command -v %s >/dev/null 2>&1", names[i]) == 0)
+            return names[i];
+    return NULL;
+}
+
+bool has_mpi(void)
+{
+    if (det_mpi_library() == NULL)
+        print_message("skipped: det-mpi.so was not built\n");
+    else if (launcher() == NULL)
+        print_message("skipped: there is no mpirun of %s\n", det_mpi_library());
+    return det_mpi_library() != NULL && launcher() != NULL;
+}
+
+int run_ranks(char *out, size_t size, int ranks, const char *format, ...)
+{
+    char command[2000], line[2600];
+    const char *folder = getenv("DET_BIN_DIR");
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(command, sizeof command, format, arguments);
+    va_end(arguments);
+    /* Open MPI wants to be told twice that it is root's, and that more ranks than cores are meant.
+     * What MPI keeps when a process ends is no leak of ours. Ranks that wait for each other for
+     * ever are ended. */
+    snprintf(line, sizeof line,
+             "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+             "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 timeout 600 %s %s -n %d %s/%s 2>&1 "
+             "</dev/null",
+             launcher(), is_open_mpi() ? "--oversubscribe" : "", ranks,
+             folder != NULL ? folder : "build/release/bin", command);
+    FILE *pipe = popen(line, "r");
+    assert_non_null(pipe);
+    const size_t got = fread(out, 1, size - 1, pipe);
+    out[got] = '\0';
+    const int status = pclose(pipe);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

@@ -1,0 +1,15 @@
+/* mpi_ranks.h: programs of the build as ranks of an mpirun. */
+#ifndef DET_TESTS_SUPPORT_MPI_RANKS_H
+#define DET_TESTS_SUPPORT_MPI_RANKS_H
+
+#include "support/test.h"
+
+/* Whether det-mpi.so was built and the mpirun of its MPI is here; a message when not. */
+bool has_mpi(void);
+
+/* Runs a program of the build, with its arguments, as that many ranks on this machine, more than it
+ * has cores if need be. Both outputs of all ranks go to `out`. Returns mpirun's exit status. */
+int run_ranks(char *out, size_t size, int ranks, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+#endif

@@ -1,0 +1,90 @@
+#define _GNU_SOURCE /* sched_setaffinity */
+#include "train/ranks.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/console.h"
+
+/* From the word that a rank is lost to the end of this process, whatever it is busy with; that of
+ * the message is before. */
+enum { SECONDS_TO_END = 8 };
+
+/* Open MPI binds one or two ranks to a processor each, of however many there are, unless it is told
+ * something else: right for programs of one thread. Where that leaves processors idle the rank may
+ * use all of them again, and takes its share. */
+static bool undo_binding(void)
+{
+    const char *here = getenv("OMPI_COMM_WORLD_LOCAL_SIZE");
+    const long ranks = here != NULL ? atol(here) : 0, online = sysconf(_SC_NPROCESSORS_ONLN);
+    cpu_set_t set;
+    if (getenv("OMPI_MCA_orte_bound_at_launch") == NULL ||
+        getenv("OMPI_MCA_hwloc_base_binding_policy") != NULL || ranks < 1 ||
+        sched_getaffinity(0, sizeof set, &set) != 0 || CPU_COUNT(&set) >= online / ranks)
+        return false;
+    CPU_ZERO(&set);
+    for (long i = 0; i < online && i < CPU_SETSIZE; i++)
+        CPU_SET((size_t)i, &set);
+    return sched_setaffinity(0, sizeof set, &set) == 0;
+}
+
+void ranks_prepare(struct ranks *ranks)
+{
+    *ranks = (struct ranks){0};
+    if (det_launched_rank() > 0)
+        console_be_quiet();
+    ranks->unbound = undo_binding();
+}
+
+/* From another thread. What waits for the other ranks returns by itself; what does not must not
+ * keep their machines. Who is asked to stop has the time that saving takes. */
+static void on_lost(void *user, det_status status, const char *message, int first_hand)
+{
+    struct ranks *ranks = user;
+    (void)message;
+    ranks->found_out = first_hand != 0;
+    if (status != DET_STATUS_CANCELLED)
+        alarm(SECONDS_TO_END);
+}
+
+det_status ranks_open(struct tool *tool, struct ranks *ranks)
+{
+    det_communicator_settings settings;
+    if (ranks->unbound)
+        tool_log(tool, DET_LOG_INFO,
+                 "mpirun had bound each rank to one processor; they share all now, %d threads each "
+                 "(mpirun --bind-to core keeps it)",
+                 det_context_threads(tool->context));
+    if (det_launched_ranks() == 1)
+        return DET_OK;
+    det_communicator_settings_default(&settings);
+    settings.lost = on_lost;
+    settings.lost_user = ranks;
+    return det_communicator_open_mpi(tool->context, &settings, &ranks->communicator);
+}
+
+bool ranks_is_first(const struct ranks *ranks)
+{
+    return det_communicator_rank(ranks->communicator) == 0;
+}
+
+det_status ranks_agree(struct tool *tool, const struct ranks *ranks, det_status status)
+{
+    if (ranks->communicator == NULL)
+        return status;
+    return det_communicator_agree(ranks->communicator, status,
+                                  status != DET_OK ? tool_message(tool, status) : NULL);
+}
+
+int ranks_fail(struct tool *tool, const struct ranks *ranks, det_status status)
+{
+    if (ranks->communicator == NULL || ranks_is_first(ranks) || ranks->found_out)
+        return tool_fail(tool, status);
+    return TOOL_EXIT_ERROR;
+}
+
+void ranks_close(struct ranks *ranks)
+{
+    det_communicator_close(&ranks->communicator);
+}
