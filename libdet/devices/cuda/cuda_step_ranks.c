@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_net_ops.h"
 #include "devices/cuda/cuda_step.h"
@@ -71,7 +73,8 @@ det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_st
     return det_cuda_check(env,
                           detk_mean_gradients(s->device->stream, s->chunks, s->chunk_count,
                                               s->ranks->size, s->learner->settings.clip_norm,
-                                              s->gradients, s->found, s->ranks->squares),
+                                              s->ranks->left, s->gradients, s->found,
+                                              s->ranks->squares),
                           "averaging the gradients");
 }
 
@@ -81,7 +84,7 @@ det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_st
 static void add_up(const struct det_cuda_ranks *r, struct det_step_result *result)
 {
     const double share = 1.0 / r->size;
-    struct det_step_result sum = {.gradient_norm = result->gradient_norm};
+    struct det_step_result sum = {.gradient_norm = result->gradient_norm, .failed_rank = -1};
     for (int32_t i = 0; i < r->size; i++) {
         const struct detk_step_result *of = &r->gathered[i];
         sum.localization_loss += of->localization_loss * share;
@@ -102,23 +105,34 @@ det_status det_cuda_step_part(struct det_env *env, struct det_step *s, det_statu
     return det_cuda_ranks_fail(env, s->ranks, status);
 }
 
+/* The lowest rank whose own figures are not finite; where all are, their mean is not, and one
+ * speaks for all. */
+static int32_t first_not_finite(const struct det_cuda_ranks *r)
+{
+    for (int32_t i = 0; i < r->size; i++)
+        if (!isfinite(r->gathered[i].total_loss) || !isfinite(r->gathered[i].gradient_norm))
+            return i;
+    return 0;
+}
+
 /* What is finite is the same on all ranks, as they have asked each other on the device. */
 det_status det_cuda_step_join(struct det_env *env, struct det_step *s, det_status mine,
                               struct det_step_result *result)
 {
     struct det_cuda_ranks *r = s->ranks;
+    det_status status =
+        det_ranks_gather(env, r->communicator, s->result, r->gathered, sizeof *r->gathered);
+    if (status != DET_OK)
+        return det_cuda_step_part(env, s, status);
     if (s->result->finite == 0) {
-        const det_status status = det_cuda_ranks_agree(env, r, mine);
+        result->failed_rank = first_not_finite(r);
+        status = det_cuda_ranks_agree(env, r, mine);
         return status != DET_OK
                    ? status
                    : det_cuda_ranks_fail(env, r,
                                          det_fail(env, DET_STATUS_INTERNAL,
                                                   "no rank says why a step was not finite"));
     }
-    const det_status status =
-        det_ranks_gather(env, r->communicator, s->result, r->gathered, sizeof *r->gathered);
-    if (status != DET_OK)
-        return det_cuda_step_part(env, s, status);
     add_up(r, result);
     return DET_OK;
 }

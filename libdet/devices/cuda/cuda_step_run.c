@@ -222,6 +222,7 @@ static det_status take_result(struct det_env *env, struct det_step *s,
         .total_loss = found->total_loss,
         .gradient_norm = found->gradient_norm,
         .matched_anchors = found->matched_anchors,
+        .failed_rank = -1,
     };
     if (found->finite != 0 || (isfinite(found->total_loss) && isfinite(found->gradient_norm)))
         return DET_OK;
@@ -273,7 +274,7 @@ det_status det_cuda_step_gradients(struct det_env *env, struct det_step *s, cons
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result)
 {
-    *result = (struct det_step_result){0};
+    *result = (struct det_step_result){.failed_rank = -1};
     DET_TRY_RETURN(det_cuda_step_stage(env, s, images, truths));
     DET_TRY_RETURN(take_staged(env, s));
     choose_net(s);
@@ -322,7 +323,7 @@ det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float le
 det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
                              struct det_step_result *result)
 {
-    *result = (struct det_step_result){0};
+    *result = (struct det_step_result){.failed_rank = -1};
     if (!s->running)
         return det_fail(env, DET_STATUS_INTERNAL, "the end of no training step");
     det_status status = det_cuda_device_use(env, s->device);
