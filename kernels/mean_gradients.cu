@@ -28,7 +28,7 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
 }
 
 static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
-    detk_mean_step(int chunk_count, const double *squares, float clip_norm,
+    detk_mean_step(int chunk_count, const double *squares, float clip_norm, const int32_t *left,
                    struct detk_step_result *step)
 {
     struct det_two_sums mine = {0, 0};
@@ -38,6 +38,8 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
     if (threadIdx.x != 0)
         return;
     struct detk_step_result s = *step;
+    if (*static_cast<const volatile int32_t *>(left) != 0)
+        s.finite = 0;
     if (s.finite != 0) {
         s.gradient_norm = sqrt(all.first);
         det_judge_step(clip_norm, &s);
@@ -50,13 +52,14 @@ static __global__ void __launch_bounds__(OPTIMIZER_THREADS)
 
 cudaError_t detk_mean_gradients(cudaStream_t stream, const struct detk_chunk *chunks,
                                 int32_t chunk_count, int32_t ranks, float clip_norm,
-                                float *gradients, struct detk_step_result *step, void *workspace)
+                                const int32_t *left, float *gradients,
+                                struct detk_step_result *step, void *workspace)
 {
     double *const squares = static_cast<double *>(workspace);
     if (chunk_count > 0)
         DET_LAUNCH(detk_mean_chunk, dim3((unsigned)chunk_count), dim3(OPTIMIZER_THREADS), 0, stream,
                    chunks, (float)(1.0 / ranks), step, gradients, squares);
     DET_LAUNCH(detk_mean_step, dim3(1), dim3(OPTIMIZER_THREADS), 0, stream, chunk_count, squares,
-               clip_norm, step);
+               clip_norm, left, step);
     return cudaGetLastError();
 }

@@ -63,10 +63,13 @@ cudaError_t detk_gradient_norm_finish(cudaStream_t stream, int32_t chunk_count, 
 
 /* After that, where several ranks learn together and the gradients are their sums by now: makes
  * means of them, and norm, clip_factor, finite and update in *step what these say. Nothing when
- * step->finite is 0: the ranks' lowest. Workspace as detk_gradient_norm(). */
+ * step->finite is 0: the ranks' lowest. *left is the host's, pinned: 1 when a rank was lost, and so
+ * the sums may be none; that is as if they were not finite, whenever it is written: either all of
+ * the update takes place or nothing. Workspace as detk_gradient_norm(). */
 cudaError_t detk_mean_gradients(cudaStream_t stream, const struct detk_chunk *chunks,
                                 int32_t chunk_count, int32_t ranks, float clip_norm,
-                                float *gradients, struct detk_step_result *step, void *workspace);
+                                const int32_t *left, float *gradients,
+                                struct detk_step_result *step, void *workspace);
 
 /* After detk_gradient_norm(), where `batches` of them make one update: takes the batch into `sums`
  * [floats] and *so_far, the first one (hyper->batches_done 0) in their place. With the last,

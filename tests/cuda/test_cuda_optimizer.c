@@ -347,7 +347,8 @@ static void batches_are_accumulated(void **state)
 }
 
 /* What the norm's pieces and detk_mean_gradients() make of gradients that are `ranks` ranks' sums. */
-static struct detk_step_result mean_on_device(struct rig *r, int32_t ranks, int32_t finite)
+static struct detk_step_result mean_on_device(struct rig *r, int32_t ranks, int32_t finite,
+                                              const int32_t *left)
 {
     struct detk_step_result step;
     const int32_t half = r->chunk_count / 2;
@@ -364,19 +365,29 @@ static struct detk_step_result mean_on_device(struct rig *r, int32_t ranks, int3
     assert_near(step.total_loss, whole.total_loss, 1e-14);
     step.finite = finite;
     assert_cuda(cudaMemcpy(r->step, &step, sizeof step, cudaMemcpyHostToDevice));
-    assert_cuda(detk_mean_gradients(0, r->device_chunks, r->chunk_count, ranks, .5f,
+    assert_cuda(detk_mean_gradients(0, r->device_chunks, r->chunk_count, ranks, .5f, left,
                                     r->device_gradients, r->step, r->workspace));
     test_device_read(&step, r->step, sizeof step);
     return step;
 }
 
+/* The host's word. */
+static int32_t *make_left(int32_t value)
+{
+    void *left = NULL;
+    assert_cuda(cudaMallocHost(&left, sizeof(int32_t)));
+    *(int32_t *)left = value;
+    return left;
+}
+
 static void ranks_make_means(void **state)
 {
     (void)state;
+    int32_t *left = make_left(0);
     for (int32_t ranks = 2; ranks < 5; ranks++)
         for (int32_t finite = 0; finite < 2; finite++) {
             struct rig r = open_rig();
-            const struct detk_step_result got = mean_on_device(&r, ranks, finite);
+            const struct detk_step_result got = mean_on_device(&r, ranks, finite, left);
             double squares = 0;
             for (int v = 0; v < VARIABLES; v++) {
                 float *gradient = r.gradients + r.offsets[v];
@@ -400,22 +411,30 @@ static void ranks_make_means(void **state)
                 assert_near(got.clip_factor, det_clip_factor(got.gradient_norm, .5f), 0);
             close_rig(&r);
         }
+    assert_cuda(cudaFreeHost(left));
 }
 
-/* Gradients that are finite on each rank, their sum is not. */
-static void sums_that_are_too_large(void **state)
+/* Gradients that are finite on each rank, their sum is not; and a rank that was lost. */
+static void sums_that_are_none(void **state)
 {
     (void)state;
     struct rig r = open_rig();
-    struct detk_step_result got = mean_on_device(&r, 2, 1);
+    int32_t *left = make_left(0);
+    struct detk_step_result got = mean_on_device(&r, 2, 1, left);
     assert_int_equal(got.update, 1);
     r.gradients[r.offsets[VARIABLES - 1]] = INFINITY;
     upload(r.device_gradients, r.gradients, r.floats);
-    assert_cuda(detk_mean_gradients(0, r.device_chunks, r.chunk_count, 2, .5f, r.device_gradients,
-                                    r.step, r.workspace));
+    assert_cuda(detk_mean_gradients(0, r.device_chunks, r.chunk_count, 2, .5f, left,
+                                    r.device_gradients, r.step, r.workspace));
     test_device_read(&got, r.step, sizeof got);
     assert_int_equal(got.finite, 0);
     assert_int_equal(got.update, 0);
+    r.gradients[r.offsets[VARIABLES - 1]] = 0;
+    *left = 1;
+    got = mean_on_device(&r, 2, 1, left);
+    assert_int_equal(got.finite, 0);
+    assert_int_equal(got.update, 0);
+    assert_cuda(cudaFreeHost(left));
     close_rig(&r);
 }
 
@@ -449,7 +468,7 @@ int test_cuda_optimizer(void)
         cmocka_unit_test(averages_agree),
         cmocka_unit_test(batches_are_accumulated),
         cmocka_unit_test(ranks_make_means),
-        cmocka_unit_test(sums_that_are_too_large),
+        cmocka_unit_test(sums_that_are_none),
         cmocka_unit_test(bad_steps_change_nothing),
     };
     return cmocka_run_group_tests_name("cuda_optimizer", tests, NULL, NULL);

@@ -141,6 +141,7 @@ static void not_finite(struct det_communicator *c)
             tiny.images[5] = NAN;
         assert_fails(tiny.env, DET_STATUS_NON_FINITE, wanted,
                      det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &gpu));
+        assert_int_equal(det_ranks_failed_rank(c), bad);
         assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
         assert_memory_equal(before, tiny.gpu->params, bytes);
         step(&tiny, c, 0, &cpu, &gpu);
@@ -166,10 +167,19 @@ static void lost(struct det_communicator *c)
     for (int i = 0; i < 3; i++)
         assert_ok(tiny.env,
                   det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
+    memcpy(before, tiny.gpu->params, bytes);
     if (rank == bad)
         raise(SIGKILL);
     assert_fails(tiny.env, DET_STATUS_RANK_LOST, wanted,
                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    /* The weights are those of the last whole step. */
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
+    assert_memory_equal(before, tiny.gpu->params, bytes);
+    free(before);
     assert_int_not_equal(
         det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result), DET_OK);
     finish(&tiny);
@@ -281,10 +291,27 @@ static void told(struct det_communicator *c)
 
 #endif
 
+/* The last rank is killed while nobody waits for it: its others part without it. */
+static void lost_idle(struct det_communicator *c)
+{
+    struct tiny tiny;
+    struct det_step_result result;
+    machine(det_ranks_size(c));
+    tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
+    for (int i = 0; i < 3; i++)
+        assert_ok(tiny.env,
+                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
+    if (det_ranks_rank(c) == det_ranks_size(c) - 1)
+        raise(SIGKILL);
+    while (det_ranks_check(tiny.env, c) == DET_OK)
+        usleep(1000);
+    finish(&tiny);
+}
+
 static const struct process_part parts[] = {
     {"frozen", frozen},       {"statistics", statistics},
     {"bf16_wire", bf16_wire}, {"not_finite", not_finite},
-    {"lost", lost},
+    {"lost", lost},           {"lost_idle", lost_idle},
 #ifdef DET_CUDA_EMU
     {"recording", recording}, {"refused", refused},
     {"trapped", trapped},     {"told", told},
@@ -337,6 +364,7 @@ static void lost_ranks(void **state)
     (void)state;
     run("lost", 2, 1);
     run("lost", 3, 2);
+    run("lost_idle", 2, 1);
 }
 
 #ifdef DET_CUDA_EMU

@@ -125,9 +125,13 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     for (const operation &o : exec->operations)
         accesses.insert(accesses.end(), o.accesses.begin(), o.accesses.end());
     return issue(stream, "cudaGraphLaunch", std::move(accesses), [exec] {
-        return std::all_of(
-            exec->operations.begin(), exec->operations.end(),
-            [](const operation &o) { return stopped(running_stream->past) || o.action(); });
+        return std::all_of(exec->operations.begin(), exec->operations.end(),
+                           [](const operation &o) {
+                               if (!stopped(running_stream->past))
+                                   return o.action();
+                               hold(running_stream, o.action);
+                               return true;
+                           });
     });
 }
 

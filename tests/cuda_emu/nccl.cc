@@ -7,8 +7,8 @@
  * to place, as in a ring, so that nobody counts on the order of the ranks.
  *
  * Where a rank is gone the others' streams stop there, as on a device: what is behind is not
- * carried out, asked for it they are not ready, and who waits for them would wait for ever, which is
- * reported. ncclCommAbort() ends that. */
+ * carried out, asked for it they are not ready, and who waits for them would wait for ever, which
+ * is reported. ncclCommAbort() ends that. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -73,6 +73,7 @@ struct ncclComm {
     uint64_t number; /* pieces so far */
     bool parted;     /* a rank is gone, or calls differ */
     bool differ;     /* which is told, so that no test waits for ever */
+    bool aborted;    /* calls end at once, with whatever there is */
     /* Each of its calls that may still be carried out has it: those of recordings. */
     std::shared_ptr<int> calls;
 };
@@ -245,6 +246,8 @@ static int issue_call(const call &with, const void *from, void *to, size_t recei
             report("%s: its communicator is gone", with.name);
             return false;
         }
+        if (c->aborted)
+            return true;
         if (c->parted || !carry_out(c, with, (const char *)from, (char *)to)) {
             c->parted = true;
             stop_streams();
@@ -295,8 +298,8 @@ static int init(ncclComm **out, int size, det_nccl_id id, int rank)
     void *at = mmap(nullptr, sizeof(meeting_place), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     if (at == MAP_FAILED)
         return system_error;
-    ncclComm *c = new ncclComm{rank, size,  file,  (meeting_place *)at,
-                               0,    false, false, std::make_shared<int>(0)};
+    ncclComm *c = new ncclComm{rank,  size,  file,  (meeting_place *)at,     0,
+                               false, false, false, std::make_shared<int>(0)};
     communicators.insert(c);
     live_handles++;
     int device = 0;
@@ -330,7 +333,6 @@ void nccl_reset()
 {
     while (!communicators.empty())
         forget(*communicators.begin());
-    let_streams_go();
 }
 
 static int destroy(ncclComm *c)
@@ -338,8 +340,12 @@ static int destroy(ncclComm *c)
     if (communicators.count(c) == 0)
         return refuse(invalid_argument, "ncclCommDestroy", "no such communicator");
     expect_no_recordings(c, "ncclCommDestroy");
-    if (c->parted)
-        report("ncclCommDestroy would wait for ever for a rank that is gone");
+    for (int r = 0; r < c->size; r++)
+        if (c->parted || gone(c, r)) {
+            report("ncclCommDestroy would wait for ever for a rank that is gone");
+            break;
+        }
+    c->place->ranks[c->rank].bus = 0; /* took leave */
     forget(c);
     return DET_NCCL_SUCCESS;
 }
@@ -348,8 +354,9 @@ static int abort_calls(ncclComm *c)
 {
     if (communicators.count(c) == 0)
         return refuse(invalid_argument, "ncclCommAbort", "no such communicator");
-    expect_no_recordings(c, "ncclCommAbort");
+    c->aborted = true;
     let_streams_go();
+    expect_no_recordings(c, "ncclCommAbort");
     forget(c);
     return DET_NCCL_SUCCESS;
 }

@@ -19,6 +19,8 @@ CUstream_st *running_stream;
 /* Of the operation that does not end; position 0: none. */
 static unsigned stopped_number;
 static uint64_t stopped_position;
+/* What waits behind it. */
+static std::vector<std::pair<CUstream_st *, std::function<bool()>>> held;
 double clock_us;
 
 void join(vector_clock &into, const vector_clock &other)
@@ -42,6 +44,7 @@ void streams_reset()
         delete e;
     streams.clear();
     events.clear();
+    held.clear();
     process.uses.clear();
 }
 
@@ -61,9 +64,20 @@ void stop_streams()
     stopped_position = running_stream->position;
 }
 
+void hold(CUstream_st *s, std::function<bool()> action)
+{
+    held.emplace_back(s, std::move(action));
+}
+
 void let_streams_go()
 {
     stopped_position = 0;
+    const auto waiting = std::move(held);
+    held.clear();
+    for (const auto &[s, action] : waiting) {
+        running_stream = s;
+        action();
+    }
 }
 
 bool stopped(const vector_clock &past)
@@ -193,8 +207,10 @@ cudaError_t issue(cudaStream_t handle, const char *name, std::vector<access> acc
     }
     if (!order_accesses(s, name, accesses, &process))
         return set_error(cudaErrorLaunchFailure);
-    if (stopped(s->past))
+    if (stopped(s->past)) {
+        hold(s, std::move(action));
         return cudaSuccess;
+    }
     running_stream = s;
     clock_us++;
     return action() ? cudaSuccess : set_error(cudaErrorLaunchFailure);

@@ -77,10 +77,11 @@ void host_knows(const vector_clock &past);
 void copy_to_host_later(void *to, const void *from, size_t bytes);
 void drop_waiting_copies(const vector_clock &past);
 extern CUstream_st *running_stream;
-/* The operation that runs does not end on a device: nothing behind it is carried out, until they
- * are let go. */
+/* The operation that runs does not end on a device: what is behind it waits until they are let go,
+ * and is carried out then. */
 void stop_streams();
 void let_streams_go();
+void hold(CUstream_st *s, std::function<bool()> action);
 /* What is behind `past` waits for that. */
 bool stopped(const vector_clock &past);
 

@@ -100,6 +100,8 @@ static bool is_alive(const struct det_cuda_ranks *r)
 static void cut(struct det_cuda_ranks *r)
 {
     r->over = true;
+    if (r->left != NULL)
+        *(volatile int32_t *)r->left = 1;
     if (r->tie != NULL && is_alive(r))
         (void)r->nccl->ncclCommAbort(r->tie);
     r->tie = NULL;

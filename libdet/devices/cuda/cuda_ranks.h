@@ -9,7 +9,9 @@
  *
  * NCCL alone does not notice that a rank is gone: its kernels wait on the device, and who waits for
  * the device waits with them. So the host looks for both, and has NCCL end what is under way when
- * a rank is lost. After that, or a failure of this rank, the ranks are `over`.
+ * a rank is lost. What is behind that on the device goes on, with gradients that are no sums: the
+ * update looks at a word of the host's (`left`) and leaves all as it was. After that, or a failure
+ * of this rank, the ranks are `over`.
  *
  * "Collective": all ranks call it. NULL ranks: one alone. */
 #ifndef DET_DEVICES_CUDA_RANKS_H
@@ -36,6 +38,8 @@ struct det_cuda_ranks {
     float *statistics;
     void *squares, *wire;
     struct detk_step_result *gathered; /* host [size]: figures of each rank */
+    /* In the step's pinned memory: a rank was lost, what is under way must not be learned from. */
+    int32_t *left;
 };
 
 /* NULL in *ranks without a communicator, or of one rank. Collective, and all get the same status:

@@ -156,6 +156,7 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     const size_t hyper_at = det_cuda_layout_add(&pinned, 1, sizeof *s->staged_hyper);
     const size_t result_at = det_cuda_layout_add(&pinned, 1, sizeof *s->result);
     const size_t rate_at = det_cuda_layout_add(&pinned, 1, sizeof *s->fold.staged_rate);
+    const size_t left_at = det_cuda_layout_add(&pinned, 1, sizeof(int32_t));
     DET_TRY_RETURN(
         det_cuda_block_create(env, DET_CUDA_PINNED, pinned.bytes, "a training step", &s->pinned));
     for (int i = 0; i < DET_CUDA_BATCHES; i++) {
@@ -165,6 +166,10 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     s->staged_hyper = (struct detk_hyper *)(void *)(s->pinned.at + hyper_at);
     s->result = (struct detk_step_result *)(void *)(s->pinned.at + result_at);
     s->fold.staged_rate = (float *)(void *)(s->pinned.at + rate_at);
+    if (s->ranks != NULL) {
+        s->ranks->left = (int32_t *)(void *)(s->pinned.at + left_at);
+        *s->ranks->left = 0;
+    }
     return DET_OK;
 }
 

@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_net_ops.h"
 #include "devices/cuda/cuda_step.h"
@@ -71,7 +73,8 @@ det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_st
     return det_cuda_check(env,
                           detk_mean_gradients(s->device->stream, s->chunks, s->chunk_count,
                                               s->ranks->size, s->learner->settings.clip_norm,
-                                              s->gradients, s->found, s->ranks->squares),
+                                              s->ranks->left, s->gradients, s->found,
+                                              s->ranks->squares),
                           "averaging the gradients");
 }
 
@@ -107,18 +110,18 @@ det_status det_cuda_step_join(struct det_env *env, struct det_step *s, det_statu
                               struct det_step_result *result)
 {
     struct det_cuda_ranks *r = s->ranks;
+    det_status status =
+        det_ranks_gather(env, r->communicator, s->result, r->gathered, sizeof *r->gathered);
+    if (status != DET_OK)
+        return det_cuda_step_part(env, s, status);
     if (s->result->finite == 0) {
-        const det_status status = det_cuda_ranks_agree(env, r, mine);
+        status = det_cuda_ranks_agree(env, r, mine);
         return status != DET_OK
                    ? status
                    : det_cuda_ranks_fail(env, r,
                                          det_fail(env, DET_STATUS_INTERNAL,
                                                   "no rank says why a step was not finite"));
     }
-    const det_status status =
-        det_ranks_gather(env, r->communicator, s->result, r->gathered, sizeof *r->gathered);
-    if (status != DET_OK)
-        return det_cuda_step_part(env, s, status);
     add_up(r, result);
     return DET_OK;
 }
