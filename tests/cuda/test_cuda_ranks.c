@@ -1,6 +1,6 @@
-/* Several ranks on CUDA, each a process with a GPU of its own: they learn as the CPU alone does from
- * all their batches, and what goes wrong on one is told to all. Under the emulation any number of
- * GPUs is there; elsewhere as many as there are. */
+/* Several ranks on CUDA, each a process with a GPU of its own: they learn as the CPU alone does
+ * from all their batches, and what goes wrong on one is told to all. Under the emulation any number
+ * of GPUs is there; elsewhere as many as there are. */
 #include <math.h>
 #include <signal.h>
 #include <unistd.h>
