@@ -346,7 +346,8 @@ static void batches_are_accumulated(void **state)
     close_rig(&r);
 }
 
-/* What the norm's pieces and detk_mean_gradients() make of gradients that are `ranks` ranks' sums. */
+/* What the norm's pieces and detk_mean_gradients() make of gradients that are the sums of
+ * `ranks`. */
 static struct detk_step_result mean_on_device(struct rig *r, int32_t ranks, int32_t finite,
                                               const int32_t *left)
 {

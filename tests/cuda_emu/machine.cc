@@ -35,6 +35,9 @@ static struct environment {
         const char *bytes = getenv("DET_EMU_MEMORY");
         if (bytes != nullptr)
             device_memory = (size_t)strtoull(bytes, nullptr, 10);
+        const char *count = getenv("DET_EMU_DEVICES");
+        if (count != nullptr)
+            devices = atoi(count);
     }
 } read_environment;
 

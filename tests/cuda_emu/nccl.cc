@@ -8,7 +8,7 @@
  *
  * Where a rank is gone the others' streams stop there, as on a device: what is behind is not
  * carried out, asked for it they are not ready, and who waits for them would wait for ever, which
- * is reported. ncclCommAbort() ends that. */
+ * is reported. ncclCommAbort() ends that: all goes on, with values that nobody has summed. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>

@@ -6,7 +6,8 @@
 
 #include "devices/cuda/cuda_search.h"
 
-#if __has_include(<nccl.h>)
+/* Its header wants CUDA's own, not those of the emulation. */
+#if __has_include(<nccl.h>) && !defined(DET_EMU_CUDA_RUNTIME_API_H)
 #include <nccl.h>
 _Static_assert((int)ncclSuccess == DET_NCCL_SUCCESS && (int)ncclInProgress == DET_NCCL_IN_PROGRESS,
                "results");

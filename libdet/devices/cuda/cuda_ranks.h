@@ -68,7 +68,8 @@ det_status det_cuda_ranks_ready(struct det_env *env, const struct det_device *de
                                 const struct det_cuda_ranks *ranks);
 det_status det_cuda_ranks_done(struct det_env *env, const struct det_device *device,
                                const struct det_cuda_ranks *ranks);
-/* The sum over ranks of gradients[bucket] in their place, on the way as bf16 when there is a wire. */
+/* The sum over ranks of gradients[bucket] in their place, on the way as bf16 when there is a
+ * wire. */
 det_status det_cuda_ranks_sum(struct det_env *env, const struct det_cuda_ranks *ranks,
                               const struct det_cuda_bucket *bucket, float *gradients);
 /* Each rank's `count` floats into ranks->statistics. */
