@@ -294,6 +294,9 @@ test-engines: $(ENGINE_FILES) ## exported files in ONNX Runtime, OpenVINO, ... o
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
+.PHONY: test-rank-kills
+test-rank-kills: all $(RUNNER) ## 1,000 trainings of 2 to 4 ranks in which one is killed, 110 with signals or silence, must come out the same (half an hour; skipped without MPI)
+	DET_RANK_KILLS=1000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_ranks_faults
 # T="test_ops_bn test_prepared" asks for other groups; some seconds of a test are hours there.
 BOOT_TESTS := test_pairs test_losses test_ops_bias_backward test_ops_elementwise test_net test_prepared_kernels test_detector_batch test_hard_examples
 .PHONY: test-avx512
