@@ -12,11 +12,11 @@ set -eu
 
 host() { echo "$1-$2"; }
 
-# What a shell on a host is started by; the host's name goes with the processes.
+# The host's name goes with the process and those that it starts.
 on() {
     host=$(host "$1" "$2")
     shift 2
-    exec ip netns exec "$host" unshare --uts sh -c 'hostname "$0" && exec "$@"' "$host" "$@"
+    ip netns exec "$host" unshare --uts sh -c 'hostname "$0" && exec "$@"' "$host" "$@"
 }
 
 up() {
@@ -26,7 +26,7 @@ up() {
     done
     ip link add "$1-a" netns "$(host "$1" a)" type veth peer name "$1-b" netns "$(host "$1" b)"
     join "$1"
-    ip netns exec "$(host "$1" a)" unshare --uts hostname "$(host "$1" a)"
+    on "$1" b true # host names may be forbidden, too
 }
 
 # The addresses stay when a link goes down; they are given when it first comes up.

@@ -203,6 +203,8 @@ static void kill_process(void *user, pid_t pid, int rank)
 
 void mpi_job_end(struct mpi_job *job)
 {
+    if (job->launcher <= 0) /* none was started */
+        return;
     /* Again and again: one that is ended may be starting another. */
     while (mpi_job_is_there(job)) {
         if (!job->ended)
