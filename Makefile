@@ -282,7 +282,7 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(RANK_TRANSFERS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+build-tests: $(RUNNER) $(RANK_TRANSFERS) $(RANK_STEPS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) $(RANK_TRANSFERS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(T)
 .PHONY: test-build
@@ -317,6 +317,9 @@ bench: $(BUILD)/bin/bench $(BUILD)/bin/det-bench ## time kernels and whole jobs 
 	$(BUILD)/bin/bench $(BENCH) --tools $(BUILD)/bin --scratch build/bench --json build/bench/results.json $(if $(COMPARE),--compare $(COMPARE))
 bench-shapes: $(BUILD)/bin/bench ## write bench/shapes.txt anew from the network
 	$(BUILD)/bin/bench --write_shapes > bench/shapes.txt
+.PHONY: bench-ranks
+bench-ranks: tools $(DATA_BIN) $(RANK_STEPS) ## two ranks against one process of two threads, communication behind the backward pass, throttled links (RANKS="--quick" in a minute)
+	bench/ranks/ranks.py --bin $(BUILD)/bin --json build/bench/ranks.json $(RANKS)
 .PHONY: peers
 peers: ## install the engines that bench/peers compares with into .peers/ (needs Python and PyPI; nothing else needs them)
 	bench/peers/install.sh

@@ -8,6 +8,7 @@
 #   hosts.sh on NAME a|b COMMAND...
 #   hosts.sh mpirun NAME COMMAND...   mpirun of Open MPI on host a: a rank on each, words of mpirun's included
 #   hosts.sh shape NAME RATE BYTES    what the link carries each way (tc's words: 1gbit), BYTES at once
+#   hosts.sh delay NAME TIME          and how long that is on its way (200us)
 set -eu
 
 host() { echo "$1-$2"; }
@@ -51,7 +52,13 @@ down() {
 
 shape() {
     for end in a b; do
-        ip netns exec "$(host "$1" $end)" tc qdisc replace dev "$1-$end" root tbf rate "$2" burst "$3" latency 50ms
+        ip netns exec "$(host "$1" $end)" tc qdisc replace dev "$1-$end" root handle 1: tbf rate "$2" burst "$3" latency 50ms
+    done
+}
+
+delay() {
+    for end in a b; do
+        ip netns exec "$(host "$1" $end)" tc qdisc replace dev "$1-$end" parent 1: handle 2: netem delay "$2"
     done
 }
 
@@ -72,6 +79,7 @@ down) down "$2" ;;
 cut) ip netns exec "$(host "$2" a)" ip link set "$2-a" down ;;
 join) join "$2" ;;
 shape) shape "$2" "$3" "$4" ;;
+delay) delay "$2" "$3" ;;
 on) shift; on "$@" ;;
 agent) shift; agent "$@" ;;
 mpirun)
@@ -81,5 +89,5 @@ mpirun)
     on "$name" a mpirun.openmpi --mca plm_rsh_agent "$(readlink -f "$0") agent $name" --mca btl tcp,self \
         --host 10.77.0.1,10.77.0.2 -n 2 "$@"
     ;;
-*) sed -n '2,12s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+*) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
