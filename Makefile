@@ -282,7 +282,7 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+build-tests: $(RUNNER) $(RANK_PROGRAMS) $(RANK_STEPS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name runs those whose name holds it)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(T)
 .PHONY: test-build
@@ -294,6 +294,9 @@ test-engines: $(ENGINE_FILES) ## exported files in ONNX Runtime, OpenVINO, ... o
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
+.PHONY: test-rank-kills
+test-rank-kills: all $(RUNNER) ## 1,000 trainings of 2 to 4 ranks in which one is killed, 110 with signals or silence, must come out the same (half an hour; skipped without MPI)
+	DET_RANK_KILLS=1000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_ranks_faults
 # T="test_ops_bn test_prepared" asks for other groups; some seconds of a test are hours there.
 BOOT_TESTS := test_pairs test_losses test_ops_bias_backward test_ops_elementwise test_net test_prepared_kernels test_detector_batch test_hard_examples
 .PHONY: test-avx512
@@ -314,6 +317,9 @@ bench: $(BUILD)/bin/bench $(BUILD)/bin/det-bench ## time kernels and whole jobs 
 	$(BUILD)/bin/bench $(BENCH) --tools $(BUILD)/bin --scratch build/bench --json build/bench/results.json $(if $(COMPARE),--compare $(COMPARE))
 bench-shapes: $(BUILD)/bin/bench ## write bench/shapes.txt anew from the network
 	$(BUILD)/bin/bench --write_shapes > bench/shapes.txt
+.PHONY: bench-ranks
+bench-ranks: tools $(DATA_BIN) $(RANK_STEPS) ## two ranks against one process of two threads, communication behind the backward pass, throttled links (RANKS="--quick" in a minute)
+	bench/ranks/ranks.py --bin $(BUILD)/bin --json build/bench/ranks.json $(RANKS)
 .PHONY: peers
 peers: ## install the engines that bench/peers compares with into .peers/ (needs Python and PyPI; nothing else needs them)
 	bench/peers/install.sh

@@ -45,3 +45,10 @@ $(RANK_PROGRAMS): $(STATIC_LIB) | $(MPI_LIBRARY)
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(TOOL_LIBS) $(LIBS)
+
+# Steps of ranks that are timed, for bench/ranks/ranks.py.
+RANK_STEPS := $(if $(MPI_LIBRARY),$(BUILD)/bin/rank-steps)
+$(BUILD)/bin/rank-steps: $(addprefix $(OBJ)/bench/,ranks/rank_steps.o cpu/measure.o cpu/batch.o json_line.o) $(STATIC_LIB) | $(MPI_LIBRARY)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)

@@ -5,7 +5,7 @@
 #include "det/communicator.h"
 #include "support/shell.h"
 
-static bool is_open_mpi(void)
+bool is_open_mpi(void)
 {
     const char *mpi = det_mpi_library();
     return mpi != NULL && strncmp(mpi, "Open MPI", 8) == 0;
@@ -31,22 +31,27 @@ bool has_mpi(void)
     return det_mpi_library() != NULL && launcher() != NULL;
 }
 
+/* Open MPI wants to be told twice that it is root's, and that more ranks than cores are meant. What
+ * MPI keeps when a process ends is no leak of ours. */
+const char mpi_environment[] = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+                               "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0";
+
+void mpi_launch_words(char *words, size_t size, int ranks)
+{
+    snprintf(words, size, "%s %s -n %d", launcher(), is_open_mpi() ? "--oversubscribe" : "", ranks);
+}
+
 int run_ranks(char *out, size_t size, int ranks, const char *format, ...)
 {
-    char command[2000], line[2600];
+    char command[2000], words[200], line[2600];
     const char *folder = getenv("DET_BIN_DIR");
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(command, sizeof command, format, arguments);
     va_end(arguments);
-    /* Open MPI wants to be told twice that it is root's, and that more ranks than cores are meant.
-     * What MPI keeps when a process ends is no leak of ours. Ranks that wait for each other for
-     * ever are ended. */
-    snprintf(line, sizeof line,
-             "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
-             "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0 timeout 600 %s %s -n %d %s/%s 2>&1 "
-             "</dev/null",
-             launcher(), is_open_mpi() ? "--oversubscribe" : "", ranks,
+    mpi_launch_words(words, sizeof words, ranks);
+    /* Ranks that wait for each other for ever are ended. */
+    snprintf(line, sizeof line, "%s timeout 600 %s %s/%s 2>&1 </dev/null", mpi_environment, words,
              folder != NULL ? folder : "build/release/bin", command);
     FILE *pipe = popen(line, "r");
     assert_non_null(pipe);

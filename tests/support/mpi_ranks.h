@@ -7,8 +7,15 @@
 /* Whether det-mpi.so was built and the mpirun of its MPI is here; a message when not. */
 bool has_mpi(void);
 
-/* Runs a program of the build, with its arguments, as that many ranks on this machine, more than it
- * has cores if need be. Both outputs of all ranks go to `out`. Returns mpirun's exit status. */
+bool is_open_mpi(void);
+
+/* "mpirun -n 2", for more ranks than this machine has cores if need be; and the variables that
+ * belong in front of it. */
+void mpi_launch_words(char *words, size_t size, int ranks);
+extern const char mpi_environment[];
+
+/* Runs a program of the build, with its arguments, as that many ranks on this machine. Both outputs
+ * of all ranks go to `out`. Returns mpirun's exit status. */
 int run_ranks(char *out, size_t size, int ranks, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

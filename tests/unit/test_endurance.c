@@ -8,24 +8,10 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/rng.h"
-#include "support/workspace.h"
-
-static long number_from_env(const char *name, long otherwise)
-{
-    const char *text = getenv(name);
-    return text != NULL && atol(text) > 0 ? atol(text) : otherwise;
-}
-
-static double now_seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
+#include "support/training_runs.h"
 
 /* --- det-train as a process --- */
 
@@ -62,95 +48,12 @@ static int finish(pid_t child)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
-static void sleep_seconds(double seconds)
-{
-    const struct timespec pause = {.tv_sec = (time_t)seconds,
-                                   .tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9)};
-    nanosleep(&pause, NULL);
-}
-
-/* N of the last "BEFORE N" in a text, -1 when there is none. */
-static long last_number(const char *text, const char *before)
-{
-    long number = -1;
-    for (const char *at = text; (at = strstr(at, before)) != NULL;) {
-        at += strlen(before);
-        number = atol(at);
-    }
-    return number;
-}
-
-/* --- what must be the same --- */
-
-struct result {
-    char *last, *best; /* malloc */
-    size_t last_bytes, best_bytes;
-};
-
-static struct result read_result(const struct workspace *w)
-{
-    struct result result = {0};
-    struct test_env t;
-    char path[400];
-    det_checkpoint_info info;
-    test_env_init(&t);
-    det_context *context = workspace_context(&t, 1);
-    snprintf(path, sizeof path, "%s/ckpt-12.det", w->model_dir);
-    result.last = test_read_bytes(path, &result.last_bytes);
-    snprintf(path, sizeof path, "%s/best", w->model_dir);
-    assert_context_ok(context, det_checkpoint_find(context, path, &info));
-    result.best = test_read_bytes(info.path, &result.best_bytes);
-    det_context_destroy(&context);
-    test_env_check(&t);
-    return result;
-}
-
-static void free_result(struct result *result)
-{
-    free(result->last);
-    free(result->best);
-}
-
-static void assert_same_result(const struct result *a, const struct result *b, long trial)
-{
-    if (a->last_bytes != b->last_bytes || memcmp(a->last, b->last, a->last_bytes) != 0)
-        fail_msg("trial %ld: the last checkpoint is another one", trial);
-    if (a->best_bytes != b->best_bytes || memcmp(a->best, b->best, a->best_bytes) != 0)
-        fail_msg("trial %ld: the best checkpoint is another one", trial);
-}
-
-/* Straight after a kill: the best checkpoint that was reported, or a newer one, is there and
- * whole. */
-static void assert_best_is_there(const struct workspace *w, const char *log)
-{
-    const char *reported = NULL;
-    for (const char *at = log; (at = strstr(at, "(best so far)")) != NULL; at++)
-        reported = at;
-    if (reported == NULL)
-        return;
-    while (reported > log && strncmp(reported, "step ", 5) != 0)
-        reported--;
-    struct test_env t;
-    char folder[400];
-    det_checkpoint_info info;
-    det_model *model = NULL;
-    test_env_init(&t);
-    det_context *context = workspace_context(&t, 1);
-    snprintf(folder, sizeof folder, "%s/best", w->model_dir);
-    assert_context_ok(context, det_checkpoint_find(context, folder, &info));
-    assert_true(info.step >= atol(reported + 5));
-    assert_context_ok(context, det_model_load(context, info.path, &model));
-    det_model_destroy(&model);
-    det_context_destroy(&context);
-    test_env_check(&t);
-}
-
 /* --- trials --- */
 
 struct trials {
     struct workspace workspace;
     struct det_rng rng;
-    struct result expected;
+    struct training_result expected;
     double seconds; /* of a whole run */
     char log[400];
 };
@@ -163,21 +66,13 @@ static void begin_trials(struct trials *t, const char *name, uint64_t seed)
     const double begin = now_seconds();
     assert_int_equal(finish(start(&t->workspace, t->log, 1)), 0);
     t->seconds = now_seconds() - begin;
-    t->expected = read_result(&t->workspace);
+    t->expected = training_result_read(&t->workspace);
 }
 
 static void end_trials(struct trials *t)
 {
-    free_result(&t->expected);
+    training_result_free(&t->expected);
     workspace_remove(&t->workspace);
-}
-
-/* The step in the last line "WORDS MODEL_DIR/ckpt-STEP.det" of a log, -1 when there is none. */
-static long last_step(const struct workspace *w, const char *log, const char *words)
-{
-    char before[500];
-    snprintf(before, sizeof before, "%s %s/ckpt-", words, w->model_dir);
-    return last_number(log, before);
 }
 
 /* True when the signal came before the end. */
@@ -206,9 +101,9 @@ static bool run_trial(struct trials *t, int signal_number, long trial)
     const long finished = last_step(w, second, "schedule already finished:");
     if (resumed < saved && finished < saved)
         fail_msg("trial %ld: step %ld was reported as saved, then:\n%s", trial, saved, second);
-    struct result result = read_result(w);
+    struct training_result result = training_result_read(w);
     assert_same_result(&t->expected, &result, trial);
-    free_result(&result);
+    training_result_free(&result);
     free(log);
     free(second);
     return ended == -signal_number || caught;

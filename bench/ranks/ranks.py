@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""What training on several ranks costs, on one machine (bench/README.md). Use a machine with two processors and nothing else to do.
+
+    make bench-ranks        bench/ranks/ranks.py [--bin build/release/bin] [--json FILE] [--quick]
+
+scaling   det-train on the demo data: two ranks of one thread each against one process of two threads, the same pictures a step,
+          in turns; one process in one batch, and in two that are accumulated, which is the same work
+hidden    rank-steps: gradients in buckets, which are on their way while the rest is computed, against one bucket behind the
+          backward pass, in float32 and bf16; what a rank waits for the other in a step
+links     the same between two hosts, network namespaces with a link that carries so much (needs root and Open MPI)"""
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+HOSTS = os.path.join(ROOT, "tests/ranks/hosts.sh")
+SCALING_GOAL = 0.95
+# tbf needs a bucket as large as what comes between two of its ticks.
+LINKS = (("not throttled", None), ("10 Gbit/s", ("10gbit", "1250kb")), ("1 Gbit/s", ("1gbit", "128kb")))
+os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+
+
+def machine():
+    with open("/proc/cpuinfo") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return {"processor": names[0] if names else platform.machine(), "processors": len(os.sched_getaffinity(0)),
+            "system": platform.platform(), "load": os.getloadavg()[0], "time": time.strftime("%Y-%m-%d %H:%M:%S")}
+
+
+def mpi(options):
+    """What det-mpi.so is of, and the words that start two ranks."""
+    facts = subprocess.run([os.path.join(options.bin, "det-info")], capture_output=True, text=True, check=True).stdout
+    name = next((line.split(": ", 1)[1] for line in facts.splitlines() if line.startswith("several machines: ")), "no MPI")
+    own = "mpirun.openmpi" if name.startswith("Open MPI") else "mpirun.mpich"
+    launcher = next((path for path in (own, "mpirun") if shutil.which(path)), None)
+    if name == "no MPI" or launcher is None:
+        sys.exit("ranks.py: libdet was built without MPI, or there is no mpirun: nothing to measure")
+    return name, facts.split("\n")[0], [launcher, *(["--oversubscribe"] if own == "mpirun.openmpi" else []), "-n", "2"]
+
+
+def quietly(command):
+    done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        sys.exit(f"ranks.py: {' '.join(command)} ended with {done.returncode}:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")
+    return done.stdout
+
+
+def step_times(options, launcher, words):
+    """Milliseconds of the steps of a training behind the first ones."""
+    folder, lines = os.path.join(options.scratch, "run"), os.path.join(options.scratch, "steps.jsonl")
+    shutil.rmtree(folder, ignore_errors=True)
+    config = os.path.join(options.scratch, "demo/models/demo/pipeline.config")
+    quietly([*launcher, os.path.join(options.bin, "det-train"), "--pipeline_config_path", config, "--model_dir", folder, *words,
+             "--num_train_steps", str(options.warm + options.steps), "--checkpoint_every_n", "0", "--log_every", "1", "--pictures_every",
+             "0", "--nosummaries", "--recalibrate_images", "0", "--json", lines])
+    with open(lines) as file:
+        steps = [json.loads(line) for line in file]
+    return [1e3 * step["seconds_per_step"] for step in steps if "seconds_per_step" in step][options.warm:]
+
+
+def scaling(options, launcher):
+    demo = os.path.join(options.scratch, "demo")
+    if not os.path.exists(os.path.join(demo, "models/demo/pipeline.config")):
+        quietly([os.path.join(options.bin, "det-demo-data"), demo, "--weights", os.path.join(ROOT, "data/vehicles.det")])
+    sides = {
+        "1 process, 2 threads, batch 8": ([], ["--threads", "2", "--batch_size", "8"]),
+        "1 process, 2 threads, batch 4, accumulate 2": ([], ["--threads", "2", "--batch_size", "4", "--accumulate", "2"]),
+        "2 ranks, 1 thread each, batch 8": (launcher, ["--threads", "1", "--batch_size", "8"]),
+    }
+    times = {name: [] for name in sides}
+    for _ in range(options.rounds):
+        for name, (start, words) in sides.items():
+            times[name] += step_times(options, start, words)
+    rows = [{"job": name, "step_ms": statistics.median(values), "steps": len(values)} for name, values in times.items()]
+    ranks = rows[-1]["step_ms"]
+    for row in rows[:-1]:
+        row["efficiency of 2 ranks"] = row["step_ms"] / ranks
+        row["goal"] = SCALING_GOAL
+    return rows
+
+
+def rank_steps(options, launcher):
+    lines = quietly([*launcher, os.path.join(options.bin, "rank-steps"), "320", "4", str(options.steps), str(options.rounds), "1"])
+    rows = [json.loads(line) for line in lines.splitlines() if line.startswith("{")]
+    for buckets, one in ((0, 1), (2, 3)):
+        waits = rows[buckets]["wait_ms"], rows[one]["wait_ms"]
+        rows[buckets]["hidden"] = 1 - waits[0] / waits[1] if waits[1] > 0 else None
+    return rows
+
+
+def links(options, name):
+    if not name.startswith("Open MPI"):
+        return [{"link": "all", "missing": "the hosts are made for Open MPI"}]
+    hosts = f"dr{os.getpid()}"
+    up = subprocess.run([HOSTS, "up", hosts], capture_output=True, text=True)
+    if up.returncode != 0:
+        return [{"link": "all", "missing": "no network namespaces can be made: " + up.stderr.strip().split("\n")[0]}]
+    rows = []
+    try:
+        for link, words in LINKS:
+            shaped = subprocess.run([HOSTS, "shape", hosts, *words], capture_output=True, text=True) if words else None
+            if shaped and shaped.returncode != 0:
+                rows.append({"link": link, "missing": shaped.stderr.strip()})
+            else:
+                rows += [{"link": link, **row} for row in rank_steps(options, [HOSTS, "mpirun", hosts])]
+        delayed = subprocess.run([HOSTS, "delay", hosts, "200us"], capture_output=True, text=True)
+        if delayed.returncode != 0:
+            rows.append({"link": "1 Gbit/s, 0.2 ms", "missing": delayed.stderr.strip()})
+        else:
+            rows += [{"link": "1 Gbit/s, 0.2 ms", **row} for row in rank_steps(options, [HOSTS, "mpirun", hosts])]
+    finally:
+        subprocess.run([HOSTS, "down", hosts], check=True)
+    return rows
+
+
+def show(title, rows):
+    print(f"\n{title}")
+    for row in rows:
+        print("  " + "  ".join(f"{key} {value:.3f}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"), help="libdet's programs")
+    parser.add_argument("--scratch", default=os.path.join(ROOT, "build/bench/ranks"), help="folder for files")
+    parser.add_argument("--json", help="writes the figures")
+    parser.add_argument("--quick", action="store_true", help="one round of a few steps: whether it works, no figures")
+    options = parser.parse_args()
+    options.rounds, options.steps, options.warm = (1, 4, 2) if options.quick else (5, 30, 10)
+    os.makedirs(options.scratch, exist_ok=True)
+    name, libdet, launcher = mpi(options)
+    results = {"machine": machine(), "versions": {"libdet": libdet, "mpi": name}}
+    results["scaling"] = scaling(options, launcher)
+    show("scaling", results["scaling"])
+    results["hidden"] = rank_steps(options, launcher)
+    show("behind the backward pass", results["hidden"])
+    results["links"] = links(options, name)
+    show("between two hosts", results["links"])
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(results, file, indent=1)
+            file.write("\n")
+
+
+main()
