@@ -11,6 +11,7 @@
 #include "devices/cuda/cuda_device.h"
 #include "devices/cuda/cuda_tables.h"
 #include "ranks/communicator.h"
+#include "ranks/place.h"
 #include "support/process_ranks.h"
 
 enum { STEPS = 4 };
@@ -378,6 +379,41 @@ static void emulated(void **state)
     run("told", 2, 1);
 }
 
+/* The GPU that a rank opens before it has met the others: by its place on the machine, as mpirun
+ * or srun says it, from there on. */
+static void places(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *variable, *place;
+        int32_t gpus, index;
+    } cases[] = {
+        {"OMPI_COMM_WORLD_LOCAL_RANK", "2", 3, 2},
+        {"OMPI_COMM_WORLD_LOCAL_RANK", "3", 2, 1},
+        {"OMPI_COMM_WORLD_LOCAL_RANK", "0", 3, 0},
+        {"MPI_LOCALRANKID", "1", 3, 1},
+        {"UNRELATED", "2", 3, 0},
+    };
+    struct test_env t;
+    struct det_device *device = NULL;
+    const struct det_backend *cuda = det_backend_cuda();
+    test_env_init(&t);
+    assert_int_equal(det_launched_place_here(), 0);
+    setenv("OMPI_COMM_WORLD_SIZE", "4", 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        setenv(cases[i].variable, cases[i].place, 1);
+        machine(cases[i].gpus);
+        assert_ok(&t.env,
+                  cuda->device_open(&t.env, &(struct det_device_settings){.index = -1}, &device));
+        assert_int_equal(device->index, cases[i].index);
+        cuda->device_close(&t.env, &device);
+        unsetenv(cases[i].variable);
+    }
+    unsetenv("OMPI_COMM_WORLD_SIZE");
+    machine(1);
+    test_env_check(&t);
+}
+
 #endif
 
 /* --- buckets --- */
@@ -441,7 +477,7 @@ int test_cuda_ranks(void)
         cmocka_unit_test(buckets),     cmocka_unit_test(equals_the_cpu),
         cmocka_unit_test(bad_numbers), cmocka_unit_test(lost_ranks),
 #ifdef DET_CUDA_EMU
-        cmocka_unit_test(emulated),
+        cmocka_unit_test(places),      cmocka_unit_test(emulated),
 #endif
     };
     return cmocka_run_group_tests_name("cuda_ranks", tests, NULL, NULL);
