@@ -169,12 +169,19 @@ bool device_range(const void *pointer, size_t bytes)
            (uintptr_t)pointer - found->first + bytes <= found->second.bytes;
 }
 
+/* Pinned memory of the host, too, which a kernel reaches over the bus. */
+static bool reached(const void *pointer, size_t bytes)
+{
+    const auto *found = find(pointer);
+    return found != nullptr && (uintptr_t)pointer - found->first + bytes <= found->second.bytes;
+}
+
 void check_global(const void *pointer, size_t bytes)
 {
     const size_t align = bytes < 16 ? bytes : 16;
     if ((uintptr_t)pointer % align != 0)
         fail("access of %zu bytes at %p is misaligned", bytes, pointer);
-    if (!device_range(pointer, bytes))
+    if (!reached(pointer, bytes))
         fail("access of %zu bytes at %p is outside device memory", bytes, pointer);
 }
 
