@@ -314,7 +314,8 @@ int main(void)
     if (w.size != (size_t)det_launched_ranks())
         mistake(&w, "det_launched_ranks", "is not MPI's number");
     if (w.rank == 0)
-        printf("%zu ranks over %s, %d here\n", w.size, w.transport->name, (int)det_ranks_here(w.communicator));
+        printf("%zu ranks over %s, %d here\n", w.size, w.transport->name,
+               (int)det_ranks_here(w.communicator));
     each_alone(&w);
     wrong_calls_are_refused(&w);
     a_slot_holds_one(&w);
