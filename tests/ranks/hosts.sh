@@ -38,6 +38,10 @@ join() {
         ip netns exec "$(host "$1" $end)" ip link set "$1-$end" up
         number=2
     done
+    for end in a b; do
+        # The system takes up to a second until it carries something.
+        until [ "$(ip netns exec "$(host "$1" $end)" cat "/sys/class/net/$1-$end/operstate")" = up ]; do sleep 0.05; done
+    done
 }
 
 down() {

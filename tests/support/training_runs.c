@@ -40,7 +40,7 @@ long last_step(const struct workspace *w, const char *log, const char *words)
     return last_number(log, before);
 }
 
-struct training_result training_result_read(const struct workspace *w)
+struct training_result training_result_read(const struct workspace *w, int step)
 {
     struct training_result result = {0};
     struct test_env t;
@@ -48,7 +48,7 @@ struct training_result training_result_read(const struct workspace *w)
     det_checkpoint_info info;
     test_env_init(&t);
     det_context *context = workspace_context(&t, 1);
-    snprintf(path, sizeof path, "%s/ckpt-12.det", w->model_dir);
+    snprintf(path, sizeof path, "%s/ckpt-%d.det", w->model_dir, step);
     result.last = test_read_bytes(path, &result.last_bytes);
     snprintf(path, sizeof path, "%s/best", w->model_dir);
     assert_context_ok(context, det_checkpoint_find(context, path, &info));

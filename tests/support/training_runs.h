@@ -13,12 +13,12 @@ void sleep_seconds(double seconds);
 /* The step in the last line "WORDS MODEL_DIR/ckpt-STEP.det" of a log, -1 when there is none. */
 long last_step(const struct workspace *w, const char *log, const char *words);
 
-/* The last checkpoint (step 12) and the best one. */
+/* The checkpoint of the last step and the best one. */
 struct training_result {
     char *last, *best; /* malloc */
     size_t last_bytes, best_bytes;
 };
-struct training_result training_result_read(const struct workspace *w);
+struct training_result training_result_read(const struct workspace *w, int step);
 void training_result_free(struct training_result *result);
 void assert_same_result(const struct training_result *a, const struct training_result *b,
                         long trial);

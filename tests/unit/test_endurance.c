@@ -66,7 +66,7 @@ static void begin_trials(struct trials *t, const char *name, uint64_t seed)
     const double begin = now_seconds();
     assert_int_equal(finish(start(&t->workspace, t->log, 1)), 0);
     t->seconds = now_seconds() - begin;
-    t->expected = training_result_read(&t->workspace);
+    t->expected = training_result_read(&t->workspace, 12);
 }
 
 static void end_trials(struct trials *t)
@@ -101,7 +101,7 @@ static bool run_trial(struct trials *t, int signal_number, long trial)
     const long finished = last_step(w, second, "schedule already finished:");
     if (resumed < saved && finished < saved)
         fail_msg("trial %ld: step %ld was reported as saved, then:\n%s", trial, saved, second);
-    struct training_result result = training_result_read(w);
+    struct training_result result = training_result_read(w, 12);
     assert_same_result(&t->expected, &result, trial);
     training_result_free(&result);
     free(log);

@@ -44,6 +44,7 @@ static det_status initialise(struct det_env *env, bool *by_us)
             env, MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &threads), "MPI_Init_thread"));
         *by_us = true;
         (void)MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+        det_mpi_outlive_hangups();
     } else {
         DET_TRY_RETURN(det_mpi_check(env, MPI_Query_thread(&threads), "MPI_Query_thread"));
     }

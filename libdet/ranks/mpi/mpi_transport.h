@@ -28,6 +28,9 @@ struct mpi_transport {
 /* DET_OK for MPI_SUCCESS; else IO with MPI's message behind `what`. */
 det_status det_mpi_check(struct det_env *env, int error, const char *what);
 
+/* mpi_hangup.c: after MPI_Init. */
+void det_mpi_outlive_hangups(void);
+
 /* mpi_transfers.c */
 det_status det_mpi_start_gather(struct det_env *env, struct det_transport *transport, int slot,
                                 enum det_lane lane, const void *mine, void *all, size_t bytes);
