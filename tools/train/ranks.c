@@ -2,13 +2,15 @@
 #include "train/ranks.h"
 
 #include <sched.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/console.h"
 
-/* From the word that a rank is lost to the end of this process, whatever it is busy with; that of
- * the message is before. */
+/* From the word that a rank is lost to the end of this process, whatever it is busy with. */
 enum { SECONDS_TO_END = 8 };
 
 /* Open MPI binds one or two ranks to a processor each, of however many there are, unless it is told
@@ -37,15 +39,29 @@ void ranks_prepare(struct ranks *ranks)
     ranks->unbound = undo_binding();
 }
 
+/* What is said when this process is busy to its end; a signal handler may do no more. */
+static char last_words[DET_ERROR_BYTES + 16];
+
+static void end_at_once(int number)
+{
+    (void)number;
+    const ssize_t written = write(STDERR_FILENO, last_words, strlen(last_words));
+    (void)written;
+    _exit(TOOL_EXIT_ERROR);
+}
+
 /* From another thread. What waits for the other ranks returns by itself; what does not must not
  * keep their machines. Who is asked to stop has the time that saving takes. */
 static void on_lost(void *user, det_status status, const char *message, int first_hand)
 {
     struct ranks *ranks = user;
-    (void)message;
     ranks->found_out = first_hand != 0;
-    if (status != DET_STATUS_CANCELLED)
-        alarm(SECONDS_TO_END);
+    if (status == DET_STATUS_CANCELLED)
+        return;
+    if (det_launched_rank() == 0 || first_hand)
+        snprintf(last_words, sizeof last_words, "det-train: %s\n", message);
+    signal(SIGALRM, end_at_once);
+    alarm(SECONDS_TO_END);
 }
 
 det_status ranks_open(struct tool *tool, struct ranks *ranks)
