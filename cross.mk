@@ -19,7 +19,7 @@ FOUND_PKG_CONFIG := $(PKG_CONFIG)
 # All groups but those that take long under emulation: readers, kernels, goldens of the network, detector, and the tools from a training to
 # detections. Some 5 minutes of two processors with the build; T="test_training" asks for others, T=test_ for all (an hour).
 CROSS_SLOW   := test_bf16_training test_class_match test_detector_tiles test_durability test_endurance test_evaluation test_evaluation_ranks test_export_onnx test_export_onnx_eight_bits test_export_tf_checkpoint test_export_tflite test_export_tflite_q8 \
-                test_export_tool test_fine_tuning test_first_run test_forks test_lifeline_faults test_quantisation test_recalibration test_recalibration_ranks test_review test_spec test_terminal test_trained_in_8_bits \
+                test_export_tool test_fine_tuning test_first_run test_forks test_lifeline test_lifeline_faults test_lifeline_strangers test_quantisation test_recalibration test_recalibration_ranks test_review test_spec test_terminal test_trained_in_8_bits \
                 test_tf_resume test_tool_outputs test_trainer test_trainer_eval test_trainer_ranks test_training test_video
 CROSS_GROUPS  = $(filter-out $(CROSS_SLOW),$(basename $(notdir $(TEST_SRC))))
 CROSS_TARGET := $(or $(CROSS),aarch64-linux-gnu)

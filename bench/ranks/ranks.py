@@ -130,18 +130,24 @@ def main():
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"), help="libdet's programs")
     parser.add_argument("--scratch", default=os.path.join(ROOT, "build/bench/ranks"), help="folder for files")
     parser.add_argument("--json", help="writes the figures")
+    parser.add_argument("--only", choices=("scaling", "hidden", "links"), help="this part alone")
+    parser.add_argument("--rounds", type=int, default=5, help="of 30 steps, in turns (5)")
     parser.add_argument("--quick", action="store_true", help="one round of a few steps: whether it works, no figures")
     options = parser.parse_args()
-    options.rounds, options.steps, options.warm = (1, 4, 2) if options.quick else (5, 30, 10)
+    options.steps, options.warm = (4, 2) if options.quick else (30, 10)
+    options.rounds = 1 if options.quick else options.rounds
     os.makedirs(options.scratch, exist_ok=True)
     name, libdet, launcher = mpi(options)
     results = {"machine": machine(), "versions": {"libdet": libdet, "mpi": name}}
-    results["scaling"] = scaling(options, launcher)
-    show("scaling", results["scaling"])
-    results["hidden"] = rank_steps(options, launcher)
-    show("behind the backward pass", results["hidden"])
-    results["links"] = links(options, name)
-    show("between two hosts", results["links"])
+    parts = {
+        "scaling": ("scaling", lambda: scaling(options, launcher)),
+        "hidden": ("behind the backward pass", lambda: rank_steps(options, launcher)),
+        "links": ("between two hosts", lambda: links(options, name)),
+    }
+    for part, (title, measure) in parts.items():
+        if options.only in (None, part):
+            results[part] = measure()
+            show(title, results[part])
     if options.json:
         with open(options.json, "w") as file:
             json.dump(results, file, indent=1)

@@ -90,7 +90,7 @@ mpirun)
     name=$2
     shift 2
     export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-    on "$name" a mpirun.openmpi --mca plm_rsh_agent "$(readlink -f "$0") agent $name" --mca btl tcp,self \
+    on "$name" a mpirun.openmpi --mca plm_rsh_agent "$(readlink -f "$0") agent $name" --bind-to none --mca btl tcp,self \
         --host 10.77.0.1,10.77.0.2 -n 2 "$@"
     ;;
 *) sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;

@@ -36,6 +36,16 @@ bool has_mpi(void)
 const char mpi_environment[] = "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
                                "ASAN_OPTIONS=$ASAN_OPTIONS:detect_leaks=0";
 
+bool has_fast_mpi(void)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    print_message("skipped: with a sanitizer these trainings take minutes\n");
+    return false;
+#else
+    return has_mpi();
+#endif
+}
+
 void mpi_launch_words(char *words, size_t size, int ranks)
 {
     snprintf(words, size, "%s %s -n %d", launcher(), is_open_mpi() ? "--oversubscribe" : "", ranks);

@@ -6,6 +6,8 @@
 
 /* Whether det-mpi.so was built and the mpirun of its MPI is here; a message when not. */
 bool has_mpi(void);
+/* The same, where programs start fast enough for many trainings: not with a sanitizer. */
+bool has_fast_mpi(void);
 
 bool is_open_mpi(void);
 

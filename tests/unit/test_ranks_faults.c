@@ -343,7 +343,7 @@ static int begin_trials(void **state)
 {
     static struct trials t;
     *state = NULL;
-    if (!has_mpi())
+    if (!has_fast_mpi())
         return 0;
     workspace_make(&t.workspace, "ranks_faults");
     snprintf(t.log, sizeof t.log, "%s/log", t.workspace.directory);

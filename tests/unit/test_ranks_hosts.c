@@ -193,7 +193,7 @@ static int make_hosts(void **state)
 {
     static struct hosts h;
     *state = NULL;
-    if (!has_mpi())
+    if (!has_fast_mpi())
         return 0;
     if (!is_open_mpi()) {
         print_message("skipped: the hosts are made for Open MPI\n");
