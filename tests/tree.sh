@@ -3,7 +3,7 @@
 # does not explain, or an explanation of a hole that is none.
 #
 # An operation is there where its function is (detk_NAME__SET in the library), on CUDA where a contract declares it, in tests, bench
-# and goldens where they name it; goldens are of the whole network, so what model/net.c calls is in them.
+# and goldens where they name it; goldens are of the whole network, so what model/net.c and net_backward.c call is in them.
 set -eu
 library=$1
 shift
@@ -17,7 +17,7 @@ words tests/unit/*.c > "$scratch/test"
 words tests/cuda/*.c > "$scratch/cuda_test"
 words tests/unit/test_ops_gradient.c > "$scratch/gradient"
 words bench/cpu/*.c bench/bench_cuda.c bench/cuda_rows.c > "$scratch/bench"
-words libdet/model/net.c > "$scratch/golden"
+words libdet/model/net.c libdet/model/net_backward.c > "$scratch/golden"
 words tests/parity/*.c > "$scratch/parity"
 : > "$scratch/holes"
 
