@@ -122,7 +122,10 @@ static det_status run_alone(struct job *job, struct det_env *env, det_communicat
     job->status[rank] = learn(job, env, l, rank, det_ranks_size(c));
     memcpy(job->message[rank], env->error, sizeof job->message[rank]);
     job->failed_rank[rank] = det_ranks_failed_rank(c);
-    job->params[rank] = take_learnt(l, &job->floats);
+    size_t floats = 0;
+    job->params[rank] = take_learnt(l, &floats);
+    if (rank == 0) /* all ranks have as many */
+        job->floats = floats;
 fail:
     det_learner_destroy(env, &l);
     if (device != NULL)
