@@ -67,11 +67,12 @@ static void on_lost(void *user, det_status status, const char *message, int firs
 det_status ranks_open(struct tool *tool, struct ranks *ranks)
 {
     det_communicator_settings settings;
+    const int threads = det_context_threads(tool->context);
     if (ranks->unbound)
         tool_log(tool, DET_LOG_INFO,
-                 "mpirun had bound each rank to one processor; they share all now, %d threads each "
-                 "(mpirun --bind-to core keeps it)",
-                 det_context_threads(tool->context));
+                 "mpirun had bound each rank to one processor; they share all now, %d thread%s "
+                 "each (mpirun --bind-to core keeps it)",
+                 threads, threads == 1 ? "" : "s");
     if (det_launched_ranks() == 1)
         return DET_OK;
     det_communicator_settings_default(&settings);
