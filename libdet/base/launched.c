@@ -25,13 +25,19 @@ struct det_launched det_launched_as(void)
     static const char *const numbers[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", NULL};
     static const char *const local[] = {"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS",
                                         "SLURM_STEP_TASKS_PER_NODE", "SLURM_NTASKS_PER_NODE", NULL};
-    struct det_launched l = {number_in(sizes), 1, number_in(numbers)};
+    static const char *const places[] = {"OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID",
+                                         "SLURM_LOCALID", NULL};
+    struct det_launched l = {number_in(sizes), 1, number_in(numbers), 0};
     if (l.ranks < 0 && getenv("PMIX_RANK") != NULL)
         l.ranks = number_in(tasks);
     if (l.ranks < 1)
         l.ranks = 1;
-    if (l.ranks > 1)
+    if (l.ranks > 1) {
         l.here = number_in(local);
+        l.place = number_in(places);
+    }
+    if (l.place < 0)
+        l.place = 0;
     if (l.here < 1 || l.here > l.ranks)
         l.here = 1;
     if (l.rank < 0 || l.rank >= l.ranks)

@@ -6,9 +6,10 @@
 
 #include <stdint.h>
 
-/* All ranks and those on this machine, at least 1; this one's number, 0 when nothing says one. */
+/* All ranks and those on this machine, at least 1; this one's number among all and among those
+ * here, 0 when nothing says one. */
 struct det_launched {
-    int32_t ranks, here, rank;
+    int32_t ranks, here, rank, place;
 };
 struct det_launched det_launched_as(void);
 

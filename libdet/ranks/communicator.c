@@ -142,26 +142,21 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
 
 /* --- collective --- */
 
-static det_status gather(struct det_env *env, det_communicator *c, const void *mine, void *all,
-                         size_t bytes)
-{
-    const struct det_transport_functions *does = c->transport->does;
-    if (c->broken)
-        return why_broken(env, c);
-    c->agreed = false;
-    DET_TRY_RETURN(det_ranks_started(
-        env, c,
-        does->start_gather(env, c->transport, OWN_SLOT, DET_LANE_ORDERS, mine, all, bytes)));
-    return det_ranks_wait(env, c, OWN_SLOT);
-}
-
 det_status det_ranks_gather(struct det_env *env, det_communicator *c, const void *mine, void *all,
                             size_t bytes)
 {
-    if (det_ranks_are_many(c))
-        return gather(env, c, mine, all, bytes);
-    memcpy(all, mine, bytes);
-    return DET_OK;
+    if (!det_ranks_are_many(c)) {
+        memcpy(all, mine, bytes);
+        return DET_OK;
+    }
+    if (c->broken)
+        return why_broken(env, c);
+    c->agreed = false;
+    DET_TRY_RETURN(
+        det_ranks_started(env, c,
+                          c->transport->does->start_gather(env, c->transport, OWN_SLOT,
+                                                           DET_LANE_ORDERS, mine, all, bytes)));
+    return det_ranks_wait(env, c, OWN_SLOT);
 }
 
 det_status det_ranks_broadcast(struct det_env *env, det_communicator *c, void *data, size_t bytes)
@@ -249,7 +244,7 @@ det_status det_ranks_gather_bytes(struct det_env *env, det_communicator *c, cons
     det_status status = DET_OK;
     *all = (struct det_gathered){0};
     if (det_ranks_are_many(c)) {
-        DET_TRY_RETURN(gather(env, c, &own, c->numbers, sizeof own));
+        DET_TRY_RETURN(det_ranks_gather(env, c, &own, c->numbers, sizeof own));
         sizes = c->numbers;
     }
     status = make_room(env, (size_t)det_ranks_size(c), sizes, all, &pieces);

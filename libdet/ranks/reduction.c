@@ -31,7 +31,6 @@ struct det_reduction {
     struct det_round round;
     int32_t started, collected; /* vectors of the round, in the order in which they were started */
     int32_t *order;             /* [count] */
-    size_t bytes;
 };
 
 /* --- bf16: the upper half of a float32, rounded to nearest, ties to even --- */
@@ -54,12 +53,6 @@ static float from_bf16(uint16_t half)
 }
 
 /* --- making --- */
-
-static void *counted(struct det_reduction *r, void *memory, size_t bytes)
-{
-    r->bytes += memory != NULL ? bytes : 0;
-    return memory;
-}
 
 /* Pieces begin at multiples of 16 values, the last ones may be short or empty. */
 static void cut(struct vector *v, int32_t rank, int32_t size)
@@ -86,17 +79,13 @@ static det_status make_vector(struct det_env *env, struct det_reduction *r, stru
     DET_TRY_RETURN(det_alloc(env, &v->begins, size + 1, sizeof *v->begins, what));
     cut(v, r->rank, r->size);
     DET_TRY_RETURN(det_alloc(env, &v->values, v->count, sizeof *v->values, what));
-    counted(r, v->values, v->count * sizeof *v->values);
     DET_TRY_RETURN(det_alloc(env, &v->sum, v->piece, sizeof *v->sum, what));
-    counted(r, v->sum, v->piece * sizeof *v->sum);
     DET_TRY_RETURN(det_alloc_raw(env, &v->parts, size, v->piece * v->value_bytes, what));
-    counted(r, v->parts, size * v->piece * v->value_bytes);
     if (v->value_bytes == sizeof(float)) {
         v->sent = v->values;
         return DET_OK;
     }
     DET_TRY_RETURN(det_alloc_raw(env, &v->sent, v->count, v->value_bytes, what));
-    counted(r, v->sent, v->count * v->value_bytes);
     return DET_OK;
 }
 
@@ -143,11 +132,6 @@ void det_reduction_destroy(struct det_env *env, struct det_reduction **out)
     det_free(env, &r->vectors);
     det_free(env, &r->order);
     det_free(env, out);
-}
-
-size_t det_reduction_bytes(const struct det_reduction *reduction)
-{
-    return reduction == NULL ? 0 : reduction->bytes;
 }
 
 /* --- combining --- */

@@ -35,7 +35,6 @@ det_status det_reduction_create(struct det_env *env, det_communicator *communica
                                 const struct det_vector *vectors, int32_t count, bool bf16,
                                 struct det_reduction **reduction);
 void det_reduction_destroy(struct det_env *env, struct det_reduction **reduction);
-size_t det_reduction_bytes(const struct det_reduction *reduction);
 
 struct det_round {
     bool first, last; /* of an update */

@@ -5,13 +5,13 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/launched.h"
 #include "cuda/support/device.h"
 #include "cuda/support/tiny.h"
 #include "devices/cuda/cuda_buckets.h"
 #include "devices/cuda/cuda_device.h"
 #include "devices/cuda/cuda_tables.h"
 #include "ranks/communicator.h"
-#include "ranks/place.h"
 #include "support/process_ranks.h"
 
 enum { STEPS = 4 };
@@ -398,7 +398,7 @@ static void places(void **state)
     struct det_device *device = NULL;
     const struct det_backend *cuda = det_backend_cuda();
     test_env_init(&t);
-    assert_int_equal(det_launched_place_here(), 0);
+    assert_int_equal(det_launched_as().place, 0);
     setenv("OMPI_COMM_WORLD_SIZE", "4", 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         setenv(cases[i].variable, cases[i].place, 1);

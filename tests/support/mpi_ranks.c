@@ -1,8 +1,7 @@
 #include "support/mpi_ranks.h"
 
-#include <sys/wait.h>
-
 #include "det/communicator.h"
+#include "support/run_tool.h"
 #include "support/shell.h"
 
 bool is_open_mpi(void)
@@ -63,10 +62,5 @@ int run_ranks(char *out, size_t size, int ranks, const char *format, ...)
     /* Ranks that wait for each other for ever are ended. */
     snprintf(line, sizeof line, "%s timeout 600 %s %s/%s 2>&1 </dev/null", mpi_environment, words,
              folder != NULL ? folder : "build/release/bin", command);
-    FILE *pipe = popen(line, "r");
-    assert_non_null(pipe);
-    const size_t got = fread(out, 1, size - 1, pipe);
-    out[got] = '\0';
-    const int status = pclose(pipe);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return run_line(out, size, line);
 }

@@ -8,4 +8,7 @@
  * Returns the exit status. */
 int run_tool(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* The same for a whole line of the shell, which says where outputs go. */
+int run_line(char *out, size_t size, const char *line);
+
 #endif

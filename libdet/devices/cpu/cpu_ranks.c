@@ -226,11 +226,6 @@ void det_cpu_ranks_destroy(struct det_env *env, struct det_cpu_ranks **out)
     det_free(env, out);
 }
 
-size_t det_cpu_ranks_bytes(const struct det_cpu_ranks *ranks)
-{
-    return ranks == NULL ? 0 : det_reduction_bytes(ranks->reduction);
-}
-
 /* --- a batch --- */
 
 /* Whether the batch norms' moving statistics are learnt now: not once training in 8 bits has frozen
@@ -264,8 +259,6 @@ static void add_statistics(struct det_cpu_ranks *r)
 {
     const size_t count = det_moving_count(&r->learner->graph);
     det_net_batch_statistics(r->net, r->statistics);
-    if (r->learner->batches_done == 0)
-        det_moving_take(&r->learner->graph, r->learner->params, r->moving);
     for (size_t i = 0; i < count; i++)
         r->moving[i] -= (r->moving[i] - r->statistics[i]) * r->rates[i];
 }
@@ -287,12 +280,13 @@ static void tell_forward(struct det_cpu_ranks *r)
         start_ranges(r);
     if (!learns_moving(r))
         return;
+    if (r->learner->batches_done == 0)
+        det_moving_take(&r->learner->graph, r->learner->params, r->moving);
     if (r->statistics != NULL) {
         add_statistics(r);
         return;
     }
     det_net_batch_statistics(r->net, det_reduction_values(r->reduction, r->moving_vector));
-    det_moving_take(&r->learner->graph, r->learner->params, r->moving);
     note(r, det_reduction_start(r->env, r->reduction, r->moving_vector, r->moving));
 }
 

@@ -21,7 +21,6 @@ det_status det_cpu_ranks_create(struct det_env *env, struct det_learner *learner
                                 struct det_pool *pool, det_finish_gradient_fn finish, void *user,
                                 struct det_cpu_ranks **ranks);
 void det_cpu_ranks_destroy(struct det_env *env, struct det_cpu_ranks **ranks);
-size_t det_cpu_ranks_bytes(const struct det_cpu_ranks *ranks);
 
 /* Before a batch's forward; `net` is what it runs in. */
 void det_cpu_ranks_begin(struct det_env *env, struct det_cpu_ranks *ranks, struct det_net *net);

@@ -3,9 +3,9 @@
 #include <stdio.h>
 
 #include "base/forks.h"
+#include "base/launched.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_libraries.h"
-#include "ranks/place.h"
 #include "support/mem.h"
 
 static const char *precision_name(enum det_precision precision)
@@ -62,7 +62,7 @@ static det_status choose(struct det_env *env, struct det_device *d)
      * none is, the message is about the last. */
     det_status status = DET_OK;
     for (int32_t i = 0; i < count; i++) {
-        status = look_at(env, d, (det_launched_place_here() + i) % count);
+        status = look_at(env, d, (det_launched_as().place + i) % count);
         if (status == DET_OK)
             break;
     }
