@@ -46,6 +46,20 @@ static const char *file_of(const struct det_library_search *s, void *library)
                                                                                  : s->name;
 }
 
+static bool will_do(const struct det_library_search *s, void *library, char *why, size_t bytes)
+{
+    if (s->symbol == NULL)
+        return true;
+    const char *const *build = dlsym(library, s->symbol);
+    if (build == NULL)
+        snprintf(why, bytes, "is no %s of libdet: it has no %s", s->kind, s->symbol);
+    else if (strcmp(*build, det_build) != 0)
+        snprintf(why, bytes, "is of libdet %s, this is %s", *build, det_build);
+    else
+        return true;
+    return false;
+}
+
 /* A file or a name that the loader searches for. NULL or what dlerror() says. */
 static const char *try_to_load(struct det_library_search *s, const char *file)
 {
@@ -53,7 +67,7 @@ static const char *try_to_load(struct det_library_search *s, const char *file)
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return dlerror();
-    if (s->accept == NULL || s->accept(library, why, sizeof why)) {
+    if (will_do(s, library, why, sizeof why)) {
         s->library = library;
         return NULL;
     }

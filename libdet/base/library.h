@@ -17,9 +17,9 @@
 
 struct det_library_search {
     const char *name; /* of the file */
-    /* NULL: whatever can be loaded will do. Else false, and why ("is of ..."), for a library that
-     * will not. */
-    bool (*accept)(void *library, char *why, size_t bytes);
+    /* NULL: whatever can be loaded will do. Else the symbol of a struct that begins with the build
+     * (base/build.h) it was linked with, which must be this one; and what to call it ("backend"). */
+    const char *symbol, *kind;
 
     void *library;                    /* NULL until one was found; the caller's then */
     struct det_text searched;         /* for the message */

@@ -186,7 +186,7 @@ static inline det_status det_backend_run(struct det_env *env, const struct det_b
 
 const struct det_backend *det_backend_cpu(void);
 /* The CUDA backend from its library (backend_library.h), or the one that the program is linked
- * with. Errors as det_backend_library_open(). */
+ * with. Errors as det_own_library_open(). */
 det_status det_backend_find_cuda(struct det_env *env, const struct det_backend **backend);
 const struct det_backend *det_backend_cuda(void); /* only where the program is linked with it */
 

@@ -2,6 +2,7 @@
 #include "base/arguments.h"
 #include "base/context.h"
 #include "base/launched.h"
+#include "base/own_library.h"
 #include "ranks/communicator.h"
 
 int32_t det_launched_ranks(void)
@@ -14,12 +15,24 @@ int32_t det_launched_rank(void)
     return det_launched_as().rank;
 }
 
+static det_status open_library(struct det_env *env, const struct det_transport_library **library)
+{
+    static const struct det_own_library wanted = {.name = "det-mpi.so",
+                                                  .variable = "DET_MPI_LIBRARIES",
+                                                  .symbol = DET_TRANSPORT_LIBRARY,
+                                                  .kind = "transport"};
+    const void *content = NULL;
+    DET_TRY_RETURN(det_own_library_open(env, &wanted, &content));
+    *library = content;
+    return DET_OK;
+}
+
 const char *det_mpi_library(void)
 {
     const struct det_transport_library *library = NULL;
     struct det_env env;
     det_env_default(&env);
-    return det_transport_library_open(&env, &library) == DET_OK ? library->name : NULL;
+    return open_library(&env, &library) == DET_OK ? library->name : NULL;
 }
 
 /* Under an mpirun of another MPI each process is a world of its own: they would all do the same
@@ -53,7 +66,7 @@ det_status det_communicator_open_mpi(det_context *context, const det_communicato
         return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
                         "communicator: silence_seconds is %g, expected 2 to 86400",
                         settings.silence_seconds);
-    DET_TRY_RETURN(det_transport_library_open(env, &library));
+    DET_TRY_RETURN(open_library(env, &library));
     DET_TRY_RETURN(library->open(env, &transport));
     const det_status launched = check_launcher(env, transport);
     if (launched != DET_OK) {

@@ -64,7 +64,7 @@ struct det_transport {
 
 /* --- det-mpi.so --- */
 
-/* What its symbol `det_transport_library` is. */
+/* What its symbol is (base/own_library.h). */
 #define DET_TRANSPORT_LIBRARY "det_transport_library"
 struct det_transport_library {
     const char *build; /* det_build of what it was linked with */
@@ -73,11 +73,5 @@ struct det_transport_library {
      * then. */
     det_status (*open)(struct det_env *env, struct det_transport **transport);
 };
-
-/* transport_library.c: the library from where det-cuda.so is looked for too, and from the folders
- * of DET_MPI_LIBRARIES. DEVICE: what was searched, and why the first that was there would not do.
- * It stays loaded. */
-det_status det_transport_library_open(struct det_env *env,
-                                      const struct det_transport_library **library);
 
 #endif
