@@ -45,6 +45,7 @@ struct trials {
     struct undisturbed short_runs[MOST_RANKS + 1], long_runs[MOST_RANKS + 1]; /* by ranks */
     double most_seconds; /* from the hit until all ranks have ended */
     double longest;      /* that it took */
+    long stuck;          /* launchers, see is_stuck_launcher() */
     char log[400], host[256];
 };
 
@@ -203,6 +204,20 @@ static void check_words(const struct trials *t, struct trial *trial, const char 
         fail_trial(t, trial, "nobody named the rank and its host");
 }
 
+/* All ranks have ended, and mpirun has not. Open MPI 4.1's (PMIx 4.2) waits in its own end for a
+ * lock that nobody holds any more, when a rank was killed while it made itself known to it: before
+ * the ranks have met, and with these words. No rank is there that could do anything about it. */
+static bool is_stuck_launcher(struct trials *t, struct trial *trial)
+{
+    char *log = test_read_text(t->log);
+    const bool is = is_open_mpi() && mpi_job_ranks(&trial->job) == 0 &&
+                    strstr(log, "PMIX ERROR: UNREACHABLE") != NULL &&
+                    strstr(log, "each learns from") == NULL;
+    free(log);
+    t->stuck += is;
+    return is;
+}
+
 /* Until all have ended; a rank that was stopped when all was done may go on. */
 static bool wait_for_end(struct trials *t, struct trial *trial)
 {
@@ -218,6 +233,10 @@ static bool wait_for_end(struct trials *t, struct trial *trial)
         kill(mpi_job_rank(&trial->job, trial->victim), SIGCONT);
     if (was_done)
         return mpi_job_wait(&trial->job, SECONDS_TO_TRAIN);
+    if (!has_ended && is_stuck_launcher(t, trial)) {
+        mpi_job_end(&trial->job);
+        return true;
+    }
     if (now_seconds() - begin - silence > t->longest)
         t->longest = now_seconds() - begin - silence;
     return has_ended;
@@ -310,15 +329,18 @@ static void run_trials(void **state, const char *name, const enum hit *hits, lon
         skip();
     const double begin = now_seconds();
     t->longest = 0;
+    t->stuck = 0;
     t->most_seconds = wanted > 3 ? 10 : 20;
     for (; done < wanted && number < 20 * wanted; number++)
         done += run_trial(t, number, hits[number % hit_count]);
     assert_int_equal(done, wanted);
     if (wanted > 3)
-        print_message("%s: %ld of %ld trials came out the same, %ld more came too late; all ranks "
-                      "had ended after %.1f s at most; %.1f trials a minute\n",
-                      name, done, number, number - done, t->longest,
-                      60 * (double)number / (now_seconds() - begin));
+        print_message(
+            "%s: %ld of %ld trials came out the same, %ld more came too late; all ranks "
+            "had ended after %.1f s at most, %ld mpiruns hung without a rank; %.1f trials "
+            "a minute\n",
+            name, done, number, number - done, t->longest, t->stuck,
+            60 * (double)number / (now_seconds() - begin));
 }
 
 static void killed_ranks_lose_nothing(void **state)
