@@ -288,7 +288,7 @@ cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 9
 ifeq ($(CONFIG),cuda-cov)
 cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
-	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
+	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) $(JOBS:%=-j %) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
 	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_OBJ)
 else
@@ -299,4 +299,4 @@ planted: ## plant each mistake of tests/cuda/planted/mistakes.txt in a copy: the
 	$(Q)+tests/cuda/planted/mistakes.sh "$(P)"
 test-cuda-emu: ## the CUDA kernels and backend on the CPU, without a GPU (T=name; DET_EMU_SCHEDULE=forward|backward|random:SEED)
 	$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu
-	build/cuda-emu/bin/det-cuda-emu-tests $(T)
+	build/cuda-emu/bin/det-cuda-emu-tests $(JOBS:%=-j %) $(T)
