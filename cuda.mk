@@ -214,10 +214,10 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(CUDA_OBJ) $(STATIC_LIB) | $(CUDA_LIBRARY)
 endif
 
 # nvcc's own PTX in the place of the kernels that g++ compiles, run by the emulation (tests/cuda_ptx). One runner holds the PTX of all
-# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: whole (steps, inference and jobs, once), kernels (the kernels' tests, four
-# schedules), disturbed (once more, approximations 2 ulp off, products fused where ptxas may).
+# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: whole (steps, inference and jobs, once), disturbed (the kernels' tests, approximations
+# 2 ulp off, products fused where ptxas may), kernels (the same as they are, four schedules); the longest first.
 PTX_ARCHS ?= 75 80 90
-PTX_RUNS  ?= whole kernels disturbed
+PTX_RUNS  ?= whole disturbed kernels
 ifeq ($(WITH_CUDA),emulated)
 PTX         := $(BUILD)/ptx
 PTX_RUNNER  := $(BUILD)/bin/det-cuda-ptx-tests
@@ -267,7 +267,7 @@ endif
 
 .PHONY: build-cuda-ptx test-cuda-ptx
 ifneq ($(WITH_CUDA),emulated)
-test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="whole kernels disturbed")
+test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="whole disturbed kernels")
 build-cuda-ptx test-cuda-ptx:
 	$(Q)$(MAKE) CONFIG=cuda-emu $@
 else ifneq ($(NVCC),)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the tests on nvcc's PTX, two at a time. usage: run.sh RUNNER "ARCHS" "RUNS": 75, 80, 90; whole, kernels, disturbed.
+# Runs the tests on nvcc's PTX, as many at once as there are processors. usage: run.sh RUNNER "ARCHS" "RUNS": 75, 80, 90; whole, kernels, disturbed.
 # A run's output stays in RUNNER-ARCH-NAME.log; the first that fails shows its end.
 set -euo pipefail
 export runner=$1
@@ -13,7 +13,7 @@ export whole="cuda_step cuda_rounding cuda_runner cuda_staging cuda_picture_step
 one() {
     local log=$runner-sm_$1-$2.log begin=$SECONDS
     # shellcheck disable=SC2086 # a word a group
-    if ! env DET_PTX_ARCH="$1" DET_EMU_SCHEDULE="$4" "${@:5}" "$runner" ${!3} >"$log" 2>&1; then
+    if ! env DET_PTX_ARCH="$1" DET_EMU_SCHEDULE="$4" "${@:5}" "$runner" -j 1 ${!3} >"$log" 2>&1; then
         tail -40 "$log"
         echo "sm_$1 $2: FAILED, see $log"
         return 255
@@ -38,4 +38,4 @@ for run in $runs; do
             ;;
         esac
     done
-done | xargs -r -P2 -L1 bash -c 'one "$@"' one
+done | xargs -r -P"$(nproc)" -L1 bash -c 'one "$@"' one
