@@ -21,7 +21,35 @@ static struct test_group groups[] = {
 };
 
 /* What takes long begins first, or all would wait for it in the end; the longest first. */
-static const char *const begin_first[] = {"test_training"};
+static const char *const begin_first[] = {"test_gpu_check",
+                                          "test_trained_in_8_bits",
+                                          "test_export_tf_checkpoint",
+                                          "test_tf_resume",
+                                          "test_export_tflite_q8",
+                                          "test_review",
+                                          "test_spec",
+                                          "test_ranks_faults",
+                                          "test_ranks_hosts",
+                                          "test_recalibration",
+                                          "test_video",
+                                          "test_tool_outputs",
+                                          "test_training",
+                                          "test_export_onnx_eight_bits",
+                                          "test_trainer_ranks",
+                                          "test_quantisation",
+                                          "test_trainer_eval",
+                                          "test_cuda_ranks",
+                                          "test_cuda_goldens",
+                                          "test_cuda_q8_net",
+                                          "test_cuda_rounding",
+                                          "test_cuda_picture_steps",
+                                          "test_cuda_postprocess",
+                                          "test_cuda_step",
+                                          "test_cuda_jobs"};
+
+/* The last, with nothing beside them. On a busy machine FFmpeg's threads may hand a picture over
+ * before it is known that its end is missing. */
+static const char *const alone[] = {"test_video_times"};
 
 struct choice {
     char **words;
@@ -49,16 +77,28 @@ static size_t choose(const struct choice *choice)
     return count;
 }
 
-static void put_long_ones_first(size_t count)
+/* Those that `names` has among the first `count`, in its order, to their front; returns how many. */
+static size_t to_the_front(struct test_group *all, size_t count, const char *const *names,
+                           size_t name_count)
 {
     size_t first = 0;
-    for (size_t k = 0; k < sizeof begin_first / sizeof begin_first[0]; k++)
+    for (size_t k = 0; k < name_count; k++)
         for (size_t i = first; i < count; i++)
-            if (strcmp(groups[i].name, begin_first[k]) == 0) {
-                const struct test_group group = groups[i];
-                groups[i] = groups[first];
-                groups[first++] = group;
+            if (strcmp(all[i].name, names[k]) == 0) {
+                const struct test_group group = all[i];
+                all[i] = all[first];
+                all[first++] = group;
             }
+    return first;
+}
+
+static void run_side_by_side(size_t count, size_t jobs)
+{
+    const size_t single = to_the_front(groups, count, alone, sizeof alone / sizeof alone[0]);
+    to_the_front(groups + single, count - single, begin_first,
+                 sizeof begin_first / sizeof begin_first[0]);
+    test_groups_run_side_by_side(groups + single, count - single, jobs);
+    test_groups_run_side_by_side(groups, single, 1);
 }
 
 static int slower(const void *a, const void *b)
@@ -105,11 +145,9 @@ int main(int argc, char **argv)
     /* What "auto" means must not depend on the machine's GPU; tests of CUDA name their device. */
     setenv("DET_DEVICE", "cpu", 0);
     const size_t count = choose(&choice);
-    if (count < 2 || choice.jobs == 1) {
+    if (count < 2 || choice.jobs == 1)
         test_groups_run(groups, count);
-    } else {
-        put_long_ones_first(count);
-        test_groups_run_side_by_side(groups, count, choice.jobs);
-    }
+    else
+        run_side_by_side(count, choice.jobs);
     return report(count) != 0 || count == 0;
 }
