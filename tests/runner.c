@@ -77,7 +77,7 @@ static size_t choose(const struct choice *choice)
     return count;
 }
 
-/* Those that `names` has among the first `count`, in its order, to their front; returns how many. */
+/* Those of `count` groups that `names` has go before the others, in its order; returns how many. */
 static size_t to_the_front(struct test_group *all, size_t count, const char *const *names,
                            size_t name_count)
 {
