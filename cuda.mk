@@ -103,7 +103,7 @@ CUDA_OBJ     := $(KERNEL_OBJ) $(filter-out %/cuda_libraries.o %/cuda_nccl.o,$(CU
 CPPFLAGS_ALL += -DDET_CUDA_EMU -Itests/cuda_emu/include -Ikernels
 WITH_CUDA    := emulated
 CUDA_LIBS    := -lstdc++ $(if $(filter cuda-cov,$(CONFIG)),-lgcov)
-CXXFLAGS_EMU := -std=c++17 -g -fPIC -fvisibility=hidden -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
+CXXFLAGS_EMU := -std=c++17 $(if $(filter cuda-cov,$(CONFIG)),-g1,-g) -fPIC -fvisibility=hidden -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # cuda-cov counts the lines of kernels/ that the tests reach.
 KERNEL_COVERAGE := $(if $(filter cuda-cov,$(CONFIG)),--coverage)
 
