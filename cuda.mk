@@ -103,7 +103,7 @@ CUDA_OBJ     := $(KERNEL_OBJ) $(filter-out %/cuda_libraries.o %/cuda_nccl.o,$(CU
 CPPFLAGS_ALL += -DDET_CUDA_EMU -Itests/cuda_emu/include -Ikernels
 WITH_CUDA    := emulated
 CUDA_LIBS    := -lstdc++ $(if $(filter cuda-cov,$(CONFIG)),-lgcov)
-CXXFLAGS_EMU := -std=c++17 -g -fPIC -fvisibility=hidden -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
+CXXFLAGS_EMU := -std=c++17 $(if $(filter cuda-cov,$(CONFIG)),-g1,-g) -fPIC -fvisibility=hidden -O2 -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas $(if $(filter 1,$(WERROR)),-Werror)
 # cuda-cov counts the lines of kernels/ that the tests reach.
 KERNEL_COVERAGE := $(if $(filter cuda-cov,$(CONFIG)),--coverage)
 
@@ -214,10 +214,10 @@ $(CUDA_RUNNER): $(CUDA_TEST_OBJ) $(CUDA_OBJ) $(STATIC_LIB) | $(CUDA_LIBRARY)
 endif
 
 # nvcc's own PTX in the place of the kernels that g++ compiles, run by the emulation (tests/cuda_ptx). One runner holds the PTX of all
-# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: whole (steps, inference and jobs, once), kernels (the kernels' tests, four
-# schedules), disturbed (once more, approximations 2 ulp off, products fused where ptxas may).
+# PTX_ARCHS, DET_PTX_ARCH picks one. PTX_RUNS: whole (steps, inference and jobs, once), disturbed (the kernels' tests, approximations
+# 2 ulp off, products fused where ptxas may), kernels (the same as they are, four schedules); the longest first.
 PTX_ARCHS ?= 75 80 90
-PTX_RUNS  ?= whole kernels disturbed
+PTX_RUNS  ?= whole disturbed kernels
 ifeq ($(WITH_CUDA),emulated)
 PTX         := $(BUILD)/ptx
 PTX_RUNNER  := $(BUILD)/bin/det-cuda-ptx-tests
@@ -267,7 +267,7 @@ endif
 
 .PHONY: build-cuda-ptx test-cuda-ptx
 ifneq ($(WITH_CUDA),emulated)
-test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="whole kernels disturbed")
+test-cuda-ptx: ## nvcc's own PTX of the kernels, run on the CPU (needs nvcc; PTX_ARCHS="75 80 90", PTX_RUNS="whole disturbed kernels")
 build-cuda-ptx test-cuda-ptx:
 	$(Q)$(MAKE) CONFIG=cuda-emu $@
 else ifneq ($(NVCC),)
@@ -288,7 +288,7 @@ cuda-coverage: ## lines of the kernels that the emulated tests reach: at least 9
 ifeq ($(CONFIG),cuda-cov)
 cuda-coverage: $(CUDA_RUNNER) $(BUILD)/bin/bench_cuda $(BUILD)/bin/roofline
 	$(Q)find $(OBJ)/kernels -name '*.gcda' -delete
-	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
+	$(Q)DET_BIN_DIR=$(BUILD)/bin $(CUDA_RUNNER) $(JOBS:%=-j %) > $(BUILD)/tests.log 2>&1 || (tail -30 $(BUILD)/tests.log; exit 1)
 	@grep -E 'PASSED|test groups' $(BUILD)/tests.log
 	$(Q)bench/kernel_coverage.sh 95 $(KERNEL_OBJ)
 else
@@ -299,4 +299,4 @@ planted: ## plant each mistake of tests/cuda/planted/mistakes.txt in a copy: the
 	$(Q)+tests/cuda/planted/mistakes.sh "$(P)"
 test-cuda-emu: ## the CUDA kernels and backend on the CPU, without a GPU (T=name; DET_EMU_SCHEDULE=forward|backward|random:SEED)
 	$(Q)$(MAKE) CONFIG=cuda-emu build-cuda-emu
-	build/cuda-emu/bin/det-cuda-emu-tests $(T)
+	build/cuda-emu/bin/det-cuda-emu-tests $(JOBS:%=-j %) $(T)

@@ -20,6 +20,6 @@ build-isa-emu:
 build-isa-emu-asan:
 	$(if $(HAVE_SIMDE),$(Q)$(MAKE) CONFIG=isa-emu-asan build/isa-emu-asan/bin/det-tests)
 test-isa-emu: build-isa-emu ## the AVX-512 code on a processor with AVX2 only (T=name; needs SIMDe's headers: libsimde-dev)
-	$(if $(HAVE_SIMDE),build/isa-emu/bin/det-tests $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")
+	$(if $(HAVE_SIMDE),build/isa-emu/bin/det-tests $(JOBS:%=-j %) $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")
 test-isa-emu-asan: build-isa-emu-asan ## the same under AddressSanitizer and UndefinedBehaviorSanitizer
-	$(if $(HAVE_SIMDE),build/isa-emu-asan/bin/det-tests $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")
+	$(if $(HAVE_SIMDE),build/isa-emu-asan/bin/det-tests $(JOBS:%=-j %) $(T),@echo "skipped: no SIMDe here (libsimde-dev), the AVX-512 code was not run")

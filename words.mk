@@ -30,7 +30,7 @@ endef
 KEPT_TEXT = As built before: $(foreach w,$(KEPT_WORDS),$w='$($w)')
 
 # A file of text that make knows, $(2) names the variable: written anew when it has changed, and only then, so that what depends on it
-# is remade; `make -n` knows that, too.
+# is remade; `make -n` knows that, too. Who reads it meanwhile reads all of the old one.
 define text_file
 ifneq ($$(file <$(1)),$$($(2)))
 $(1): FORCE
@@ -38,7 +38,7 @@ endif
 $(1): export TEXT = $$($(2))
 $(1):
 	@mkdir -p $$(@D)
-	@printf '%s\n' "$$$$TEXT" > $$@
+	@printf '%s\n' "$$$$TEXT" > $$@.new && mv $$@.new $$@
 endef
 .PHONY: FORCE
 FORCE:

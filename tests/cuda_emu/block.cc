@@ -153,10 +153,20 @@ static uint64_t result_of(const runner *r, const uint64_t *values, uint64_t ball
     return values[from];
 }
 
-/* When all lanes of the mask are here, they get their results and may go on. */
+static bool is_here(const runner *r, unsigned lane)
+{
+    const runner *other = lane_of(r, lane);
+    return other == nullptr || other->state == state::at_warp;
+}
+
+/* When all lanes of the mask are here, they get their results and may go on. Each that comes asks;
+ * the lanes at both ends, of which one comes last in most schedules, answer for many others. */
 static bool complete_warp(runner *r)
 {
     uint64_t values[32] = {0}, ballot = 0;
+    if (!is_here(r, 31 - (unsigned)__builtin_clz(r->mask)) ||
+        !is_here(r, (unsigned)__builtin_ctz(r->mask)))
+        return false;
     for (unsigned lane = 0; lane < 32; lane++) {
         if ((r->mask >> lane & 1) == 0)
             continue;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "monitor/event_records.h"
+#include "support/annotation_sets.h"
 #include "support/io.h"
 #include "support/run_tool.h"
 #include "support/workspace.h"
@@ -218,16 +219,15 @@ static void too_little_memory_is_an_error(void **state)
     workspace_make(&w, "memory");
     int refused = 0;
     for (int mb = 20; mb <= 260; mb += 40) {
-        char path[1000];
+        char commands[1000], line[300];
         const char *bin = getenv("DET_BIN_DIR");
-        snprintf(path, sizeof path,
+        snprintf(commands, sizeof commands,
                  "ulimit -v %d; bin=%s; $bin/det-train --help >/dev/null 2>&1 || exit 127; "
                  "$bin/det-train --pipeline_config_path %s --model_dir %s --threads 1",
                  mb * 1024, bin != NULL ? bin : "build/release/bin", w.config, w.model_dir);
-        FILE *script = fopen("build/test-tmp/memory.sh", "w");
-        assert_non_null(script);
-        assert_true(fputs(path, script) >= 0 && fclose(script) == 0);
-        FILE *pipe = popen("sh build/test-tmp/memory.sh 2>&1", "r");
+        test_write_text(w.directory, "memory.sh", commands);
+        snprintf(line, sizeof line, "sh %s/memory.sh 2>&1", w.directory);
+        FILE *pipe = popen(line, "r");
         assert_non_null(pipe);
         out[fread(out, 1, sizeof out - 1, pipe)] = '\0';
         const int status = pclose(pipe);
