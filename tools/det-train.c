@@ -24,7 +24,7 @@ struct arguments {
     const char *keep_best, *batch_size, *replay, *json;
     int64_t num_steps, batch, memory_limit, checkpoint_every, keep, seed, log_every, pictures_every;
     int64_t eval_every, eval_max_images, patience, accumulate, recalibrate_images;
-    double checkpoint_seconds, min_delta;
+    double checkpoint_seconds, min_delta, standstill_seconds;
     struct option_list images, set, command_line, data;
     struct data_arguments source; /* how --data is read */
     struct class_options classes;
@@ -238,7 +238,7 @@ static int train(struct tool *tool, const struct arguments *given, struct ranks 
     const bool is_own = a.config == NULL;
     det_status status = DET_OK;
     console_outlive_output();
-    DET_TRY(ranks_open(tool, ranks));
+    DET_TRY(ranks_open(tool, ranks, a.standstill_seconds));
     DET_TRY(prepare_data(tool, &a, ranks));
     /* Before, an interruption leaves nothing that would have to be saved. */
     if (ranks->communicator != NULL)
@@ -298,6 +298,7 @@ int main(int argc, char **argv)
     struct arguments a = {
         .checkpoint_every = 1000,
         .checkpoint_seconds = 300,
+        .standstill_seconds = 60,
         .keep = 5,
         .accumulate = 1,
         .seed = 1,
@@ -363,6 +364,9 @@ int main(int argc, char **argv)
          "in one batch; else each rank by its own"},
         {"bf16_gradients", OPTION_FLAG, &a.bf16_gradients, NULL,
          "of several ranks: half as many bytes between them; gradients are rounded to bf16"},
+        {"standstill_seconds", OPTION_DOUBLE, &a.standstill_seconds, "S",
+         "of several ranks: when all wait and so long nothing has come, the network between them "
+         "counts as cut, and training ends; 2 to 86400"},
         {"fine_tune_checkpoint", OPTION_STRING, &a.fine_tune_checkpoint, "PREFIX",
          "instead of the config's; a TensorFlow prefix or a .det file"},
         {"seed", OPTION_INT, &a.seed, "N", "of initial weights, data order and augmentation"},

@@ -64,7 +64,7 @@ static void on_lost(void *user, det_status status, const char *message, int firs
     alarm(SECONDS_TO_END);
 }
 
-det_status ranks_open(struct tool *tool, struct ranks *ranks)
+det_status ranks_open(struct tool *tool, struct ranks *ranks, double standstill_seconds)
 {
     det_communicator_settings settings;
     const int threads = det_context_threads(tool->context);
@@ -78,6 +78,7 @@ det_status ranks_open(struct tool *tool, struct ranks *ranks)
     det_communicator_settings_default(&settings);
     settings.lost = on_lost;
     settings.lost_user = ranks;
+    settings.standstill_seconds = standstill_seconds;
     return det_communicator_open_mpi(tool->context, &settings, &ranks->communicator);
 }
 

@@ -16,7 +16,7 @@ struct ranks {
 void ranks_prepare(struct ranks *ranks);
 /* Joins the others, if there are any; afterwards SIGINT and SIGTERM only set a flag, however often
  * they come: what mpirun and a terminal send comes twice. */
-det_status ranks_open(struct tool *tool, struct ranks *ranks);
+det_status ranks_open(struct tool *tool, struct ranks *ranks, double standstill_seconds);
 /* Rank 0, or alone. */
 bool ranks_is_first(const struct ranks *ranks);
 /* All get the status and, in the context, message of the first rank whose is none. */

@@ -34,6 +34,9 @@ typedef struct det_communicator_settings {
      * `first_hand` is 1 where this process found out by itself. Default NULL */
     void (*lost)(void *user, det_status status, const char *message, int first_hand);
     void *lost_user;
+    /** when all ranks wait for each other, and so long nothing that one of them waits for has come,
+     * the network between them counts as cut, and all are told as of a lost rank; default 60 */
+    double standstill_seconds;
 } det_communicator_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
