@@ -31,8 +31,8 @@ static det_status check_launcher(struct det_env *env, const struct det_transport
         return DET_OK;
     return det_fail(env, DET_STATUS_DEVICE,
                     "started as one of %d ranks, but %s, which det-mpi.so is of, knows of this one "
-                    "alone: start it with the mpirun of %s, or build libdet with the MPI whose "
-                    "mpirun this was (make MPICC=...)",
+                    "alone: start it with the mpirun of %s, or another --mpi of srun's, or build "
+                    "libdet with the MPI whose launcher this was (make MPICC=...)",
                     (int)launched, transport->name, transport->name);
 }
 

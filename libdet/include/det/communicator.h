@@ -62,7 +62,8 @@ DET_API const char *det_mpi_library(void);
  * program has initialised MPI for one thread; MISMATCH: a rank is of another libdet; IO: the ranks
  * can not reach each other. One at a time in a process, and after it was closed none again where
  * libdet had initialised MPI. Calls on it, and on what uses it, come from one thread at a time;
- * `context` must outlive it.
+ * `context` must outlive it. MPI_Init waits for all ranks, for ever where one ended before and the
+ * launcher does not mind: det-train gives it five minutes.
  */
 DET_NODISCARD DET_API det_status
 det_communicator_open_mpi(det_context *context, const det_communicator_settings *settings,
