@@ -10,7 +10,7 @@
 #   hosts.sh on NAME a|b|c COMMAND...
 #   hosts.sh mpirun NAME COMMAND...   mpirun of Open MPI on host a: a rank on each, words of mpirun's included
 #   hosts.sh shape NAME RATE BYTES    what the link carries each way (tc's words: 1gbit), BYTES at once
-#   hosts.sh delay NAME TIME          and how long that is on its way (200us)
+#   hosts.sh address NAME             10.78.0.1 and 10.78.0.2 for NAME-ta and NAME-tb, a second link that somebody made (bench/ranks/delayed_link.c)
 set -eu
 
 host() { echo "$1-$2"; }
@@ -79,9 +79,12 @@ shape() {
     done
 }
 
-delay() {
+address() {
+    number=1
     for end in a b; do
-        ip netns exec "$(host "$1" $end)" tc qdisc replace dev "$1-$end" parent 1: handle 2: netem delay "$2"
+        ip netns exec "$(host "$1" $end)" ip address add 10.78.0.$number/24 dev "$1-t$end"
+        ip netns exec "$(host "$1" $end)" ip link set "$1-t$end" mtu 1500 up
+        number=2
     done
 }
 
@@ -106,7 +109,7 @@ third) third "$2" ;;
 part) hand_on "$2" 0 ;;
 reunite) hand_on "$2" 1 ;;
 shape) shape "$2" "$3" "$4" ;;
-delay) delay "$2" "$3" ;;
+address) address "$2" ;;
 on) shift; on "$@" ;;
 agent) shift; agent "$@" ;;
 mpirun)
