@@ -283,7 +283,7 @@ demo: all ## train, evaluate, export and detect on the bundled demo data (under 
 	@echo "Look at $(DEMO)/annotated/*.jpg; the model is $(DEMO)/exported-models/demo/model.det"
 
 .PHONY: build-tests test asan tsan
-build-tests: $(RUNNER) $(RANK_PROGRAMS) $(RANK_STEPS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
+build-tests: $(RUNNER) $(RANK_PROGRAMS) $(RANK_STEPS) $(DELAYED_LINK) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) $(BUILD)/bin/bench $(BUILD)/bin/partner
 test: all $(RUNNER) $(RANK_PROGRAMS) $(HEADER_CHECKS) $(ABI_PROGRAMS) $(SHARED_TOOLS) ## run the tests (T=name: those whose name holds it; JOBS=N: so many groups at once, not one a processor)
 	DET_BIN_DIR=$(BUILD)/bin DET_EXAMPLES_DIR=$(BUILD)/examples DET_SHARED_TOOLS_DIR=$(BUILD)/shared/bin $(RUNNER) $(JOBS:%=-j %) $(T)
 .PHONY: test-build
@@ -295,6 +295,9 @@ test-engines: $(ENGINE_FILES) ## exported files in ONNX Runtime, OpenVINO, ... o
 .PHONY: test-endurance
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
+.PHONY: test-slurm
+test-slurm: all ## srun, scancel and a requeue of det-train on two nodes of a Slurm that the test starts (a minute; skipped without Slurm, MPI or root)
+	tests/slurm.sh $(BUILD)/bin
 .PHONY: test-rank-kills
 test-rank-kills: all $(RUNNER) ## 1,000 trainings of 2 to 4 ranks in which one is killed, 110 with signals or silence, must come out the same (half an hour; skipped without MPI)
 	DET_RANK_KILLS=1000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_ranks_faults
@@ -319,7 +322,7 @@ bench: $(BUILD)/bin/bench $(BUILD)/bin/det-bench ## time kernels and whole jobs 
 bench-shapes: $(BUILD)/bin/bench ## write bench/shapes.txt anew from the network
 	$(BUILD)/bin/bench --write_shapes > bench/shapes.txt
 .PHONY: bench-ranks
-bench-ranks: tools $(DATA_BIN) $(RANK_STEPS) ## two ranks against one process of two threads, communication behind the backward pass, throttled links (RANKS="--quick" in a minute)
+bench-ranks: tools $(DATA_BIN) $(RANK_STEPS) $(DELAYED_LINK) ## two ranks against one process of two threads, communication behind the backward pass, throttled and long links (RANKS="--quick" in two minutes)
 	bench/ranks/ranks.py --bin $(BUILD)/bin --json build/bench/ranks.json $(RANKS)
 .PHONY: peers
 peers: ## install the engines that bench/peers compares with into .peers/ (needs Python and PyPI; nothing else needs them)

@@ -52,3 +52,10 @@ $(BUILD)/bin/rank-steps: $(addprefix $(OBJ)/bench/,ranks/rank_steps.o cpu/measur
 	@mkdir -p $(@D)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+# Its link with latency.
+DELAYED_LINK := $(if $(MPI_LIBRARY),$(BUILD)/bin/delayed-link)
+$(BUILD)/bin/delayed-link: $(OBJ)/bench/ranks/delayed_link.o $(STATIC_LIB)
+	@mkdir -p $(@D)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)

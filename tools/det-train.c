@@ -31,6 +31,7 @@ struct arguments {
     bool resume, summaries, eval_api, scale_lr, fast_decode, strict, allow_no_boxes;
     int64_t batch_per_rank;
     bool sync_batch_norm, bf16_gradients;
+    struct ranks_limits ranks;
 };
 
 /* Asked between the operations of a step of several ranks. */
@@ -238,7 +239,7 @@ static int train(struct tool *tool, const struct arguments *given, struct ranks 
     const bool is_own = a.config == NULL;
     det_status status = DET_OK;
     console_outlive_output();
-    DET_TRY(ranks_open(tool, ranks));
+    DET_TRY(ranks_open(tool, ranks, &a.ranks));
     DET_TRY(prepare_data(tool, &a, ranks));
     /* Before, an interruption leaves nothing that would have to be saved. */
     if (ranks->communicator != NULL)
@@ -298,6 +299,7 @@ int main(int argc, char **argv)
     struct arguments a = {
         .checkpoint_every = 1000,
         .checkpoint_seconds = 300,
+        .ranks = {.meeting_seconds = 300, .standstill_seconds = 60},
         .keep = 5,
         .accumulate = 1,
         .seed = 1,
@@ -363,6 +365,11 @@ int main(int argc, char **argv)
          "in one batch; else each rank by its own"},
         {"bf16_gradients", OPTION_FLAG, &a.bf16_gradients, NULL,
          "of several ranks: half as many bytes between them; gradients are rounded to bf16"},
+        {"meeting_seconds", OPTION_DOUBLE, &a.ranks.meeting_seconds, "S",
+         "of several ranks: how long one waits for the others to start"},
+        {"standstill_seconds", OPTION_DOUBLE, &a.ranks.standstill_seconds, "S",
+         "of several ranks: when all wait and so long nothing has come, the network between them "
+         "counts as cut, and training ends; 2 to 86400"},
         {"fine_tune_checkpoint", OPTION_STRING, &a.fine_tune_checkpoint, "PREFIX",
          "instead of the config's; a TensorFlow prefix or a .det file"},
         {"seed", OPTION_INT, &a.seed, "N", "of initial weights, data order and augmentation"},
@@ -433,7 +440,8 @@ int main(int argc, char **argv)
              a.memory_limit > INT64_C(1) << 40 || a.accumulate < 1 || a.accumulate > 65536 ||
              a.log_every < 1 || a.pictures_every < 0 || a.eval_every < -1 || a.batch_per_rank < 0 ||
              a.batch_per_rank > 65536 || a.eval_max_images < 0 || a.patience < 0 ||
-             a.patience > 1000000 || a.min_delta < 0)
+             a.patience > 1000000 || a.min_delta < 0 || !(a.ranks.meeting_seconds >= 1) ||
+             a.ranks.meeting_seconds > 1e6)
         result =
             options_error(&options, "a number is out of range: steps and seconds are 0 or more, "
                                     "--keep and --log_every 1 or more");

@@ -11,6 +11,7 @@ GRADIENT_BYTES = 2557860 * 4  # SSD MobileNetV2 FPNLite 320, one class: what is 
 MOVING_BYTES = 40256 * 4  # moving statistics of its 76 batch norms
 BUCKETS = 10  # of 1 MB
 BACKWARD = 0.6  # share of a step behind which bytes can hide
+WINDOW_BYTES = 2.3e6  # under way on a TCP connection, with Linux's settings (tcp_wmem): what a latency leaves of the link (delayed_link.c)
 RANKS = (2, 8, 64, 256, 1024)
 LINKS = (  # name, Gbit/s, latency and time a message takes a processor, microseconds
     ("1 Gbit/s, TCP", 1, 50, 10),
@@ -21,20 +22,24 @@ COMPUTE = (0.4, 0.05)
 
 
 def wire_seconds(ranks, size, buckets, gbit, latency_us, message_us):
-    """Reduce-scatter and all-gather of `size` bytes in buckets: each rank sends a piece to each other one, twice."""
+    """Reduce-scatter and all-gather of `size` bytes in buckets: each rank sends a piece to each other one, twice. Buckets are under
+    way at the same time, so that a latency is no time of the link."""
+    window = (ranks - 1) * WINDOW_BYTES / (2 * latency_us * 1e-6)
+    link = 2 * size * (ranks - 1) / ranks / min(gbit * 1e9 / 8, window)
+    return link + 2 * buckets * (ranks - 1) * message_us * 1e-6
+
+
+def step_seconds(ranks, compute, gbit, latency_us, message_us, wire_share=1.0, in_buckets=True):
     if ranks == 1:
-        return 0.0
-    link = 2 * size * (ranks - 1) / ranks / (gbit * 1e9 / 8)
-    return link + 2 * buckets * ((ranks - 1) * message_us + latency_us) * 1e-6
-
-
-def step_seconds(ranks, compute, gbit, latency_us, message_us, wire_share=1.0):
+        return compute
     size = GRADIENT_BYTES * wire_share + MOVING_BYTES
-    link = (gbit, latency_us, message_us)
-    all_of_it = wire_seconds(ranks, size, BUCKETS, *link)
-    last = wire_seconds(ranks, GRADIENT_BYTES * wire_share / BUCKETS, 1, *link)
-    figures = math.ceil(math.log2(ranks)) * (latency_us + message_us) * 1e-6 if ranks > 1 else 0
-    return compute + max(all_of_it - BACKWARD * compute, last) + figures
+    all_of_it = wire_seconds(ranks, size, BUCKETS if in_buckets else 1, gbit, latency_us, message_us)
+    last = wire_seconds(ranks, GRADIENT_BYTES * wire_share / BUCKETS, 1, gbit, latency_us, message_us)
+    # The last bucket goes there and comes back; then all tell each other their figures.
+    way_and_back = 2 * latency_us * 1e-6
+    figures = math.ceil(math.log2(ranks)) * (latency_us + message_us) * 1e-6
+    seen = max(all_of_it - BACKWARD * compute, last) if in_buckets else all_of_it
+    return compute + seen + way_and_back + figures
 
 
 def row(name, compute, gbit, latency_us, message_us):

@@ -7,7 +7,8 @@ scaling   det-train on the demo data: two ranks of one thread each against one p
           in turns; one process in one batch, and in two that are accumulated, which is the same work
 hidden    rank-steps: gradients in buckets, which are on their way while the rest is computed, against one bucket behind the
           backward pass, in float32 and bf16; what a rank waits for the other in a step
-links     the same between two hosts, network namespaces with a link that carries so much (needs root and Open MPI)"""
+links     the same between two hosts, network namespaces with a link that carries so much (needs root and Open MPI)
+latency   the same over a link on which bytes are on their way for some time (delayed_link.c), beside what model.py says of it"""
 import argparse
 import json
 import os
@@ -18,11 +19,15 @@ import subprocess
 import sys
 import time
 
+import model
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HOSTS = os.path.join(ROOT, "tests/ranks/hosts.sh")
 SCALING_GOAL = 0.95
 # tbf needs a bucket as large as what comes between two of its ticks.
 LINKS = (("not throttled", None), ("10 Gbit/s", ("10gbit", "1250kb")), ("1 Gbit/s", ("1gbit", "128kb")))
+LATENCIES_MS = (0.1, 1, 10)  # one way
+MESSAGE_US = 10  # as the model's table for 1 Gbit/s
 os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
 
 
@@ -94,28 +99,102 @@ def rank_steps(options, launcher):
     return rows
 
 
-def links(options, name):
+def with_hosts(name, measure):
+    """measure(hosts) between two of them, or why that can not be."""
     if not name.startswith("Open MPI"):
         return [{"link": "all", "missing": "the hosts are made for Open MPI"}]
     hosts = f"dr{os.getpid()}"
     up = subprocess.run([HOSTS, "up", hosts], capture_output=True, text=True)
     if up.returncode != 0:
         return [{"link": "all", "missing": "no network namespaces can be made: " + up.stderr.strip().split("\n")[0]}]
-    rows = []
     try:
-        for link, words in LINKS:
-            shaped = subprocess.run([HOSTS, "shape", hosts, *words], capture_output=True, text=True) if words else None
-            if shaped and shaped.returncode != 0:
-                rows.append({"link": link, "missing": shaped.stderr.strip()})
-            else:
-                rows += [{"link": link, **row} for row in rank_steps(options, [HOSTS, "mpirun", hosts])]
-        delayed = subprocess.run([HOSTS, "delay", hosts, "200us"], capture_output=True, text=True)
-        if delayed.returncode != 0:
-            rows.append({"link": "1 Gbit/s, 0.2 ms", "missing": delayed.stderr.strip()})
-        else:
-            rows += [{"link": "1 Gbit/s, 0.2 ms", **row} for row in rank_steps(options, [HOSTS, "mpirun", hosts])]
+        return measure(hosts)
     finally:
         subprocess.run([HOSTS, "down", hosts], check=True)
+
+
+def links(options, hosts):
+    rows = []
+    for link, words in LINKS:
+        shaped = subprocess.run([HOSTS, "shape", hosts, *words], capture_output=True, text=True) if words else None
+        if shaped and shaped.returncode != 0:
+            rows.append({"link": link, "missing": shaped.stderr.strip()})
+        else:
+            rows += [{"link": link, **row} for row in rank_steps(options, [HOSTS, "mpirun", hosts])]
+    return rows
+
+
+def delayed_link(options, hosts, ms, gbit):
+    """The process that makes the link, or why there is none."""
+    process = subprocess.Popen([os.path.join(options.bin, "delayed-link"), f"{hosts}-a", f"{hosts}-ta", f"{hosts}-b", f"{hosts}-tb",
+                                str(ms * 1e3), str(gbit * 1e3)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if process.stdout.readline() != "ready\n":
+        return None, process.communicate()[1].strip()
+    subprocess.run([HOSTS, "address", hosts], check=True)
+    return process, None
+
+
+# What the link is like by itself: a byte there and back, the least of many, and as many bytes as go there in some time.
+ANSWER = """
+import socket
+listener = socket.create_server(("10.78.0.2", 7800))
+print("ready", flush=True)
+there, _ = listener.accept()
+there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+for _ in range(50):
+    there.sendall(there.recv(1))
+room = bytearray(1 << 20)
+while there.recv_into(room):
+    pass
+there.sendall(b"x")
+"""
+ASK = """
+import socket, time
+there = socket.create_connection(("10.78.0.2", 7800))
+there.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+trips = []
+for _ in range(50):
+    begin = time.perf_counter()
+    there.sendall(b"x")
+    there.recv(1)
+    trips.append(time.perf_counter() - begin)
+sent, begin = 0, time.perf_counter()
+while time.perf_counter() < begin + 2:
+    there.sendall(bytes(1 << 20))
+    sent += 1 << 20
+there.shutdown(socket.SHUT_WR)
+there.recv(1)
+print(min(trips) * 1e3, sent * 8e-9 / (time.perf_counter() - begin))
+"""
+
+
+def link_itself(hosts):
+    answers = subprocess.Popen([HOSTS, "on", hosts, "b", sys.executable, "-c", ANSWER], stdout=subprocess.PIPE, text=True)
+    answers.stdout.readline()
+    trip_ms, gbit = map(float, quietly([HOSTS, "on", hosts, "a", sys.executable, "-c", ASK]).split())
+    answers.wait()
+    return {"round_trip_ms": trip_ms, "carries_gbit": gbit}
+
+
+def latency(options, hosts):
+    """Steps over links with latency, beside what the model says of them."""
+    there = [HOSTS, "mpirun", hosts]
+    rows = [{"link": "not throttled", **row} for row in rank_steps(options, there)]
+    compute = (rows[0]["step_ms"] - rows[0]["wait_ms"]) * 1e-3
+    for gbit in (10, 1):
+        for ms in LATENCIES_MS:
+            link = f"{gbit} Gbit/s, {ms:g} ms"
+            process, why = delayed_link(options, hosts, ms, gbit)
+            if process is None:
+                return rows + [{"link": link, "missing": why}]
+            itself = link_itself(hosts)
+            over = [*there, "--mca", "btl_tcp_if_include", "10.78.0.0/24"]
+            for row in rank_steps(options, over):
+                wire_share = 0.5 if "bf16" in row["gradients"] else 1
+                said = model.step_seconds(2, compute, gbit, ms * 1e3, MESSAGE_US, wire_share, "one" not in row["gradients"])
+                rows.append({"link": link, **itself, **row, "model_ms": said * 1e3})
+            process.kill()
+            process.wait()
     return rows
 
 
@@ -130,7 +209,7 @@ def main():
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"), help="libdet's programs")
     parser.add_argument("--scratch", default=os.path.join(ROOT, "build/bench/ranks"), help="folder for files")
     parser.add_argument("--json", help="writes the figures")
-    parser.add_argument("--only", choices=("scaling", "hidden", "links"), help="this part alone")
+    parser.add_argument("--only", choices=("scaling", "hidden", "links", "latency"), help="this part alone")
     parser.add_argument("--rounds", type=int, default=5, help="of 30 steps, in turns (5)")
     parser.add_argument("--quick", action="store_true", help="one round of a few steps: whether it works, no figures")
     options = parser.parse_args()
@@ -142,7 +221,8 @@ def main():
     parts = {
         "scaling": ("scaling", lambda: scaling(options, launcher)),
         "hidden": ("behind the backward pass", lambda: rank_steps(options, launcher)),
-        "links": ("between two hosts", lambda: links(options, name)),
+        "links": ("between two hosts", lambda: with_hosts(name, lambda hosts: links(options, hosts))),
+        "latency": ("over links with latency", lambda: with_hosts(name, lambda hosts: latency(options, hosts))),
     }
     for part, (title, measure) in parts.items():
         if options.only in (None, part):

@@ -14,8 +14,9 @@
 
 enum { OWN_SLOT = 0 };
 
-/* What a transport is given at once. */
-#define MOST_BYTES ((size_t)256 << 20)
+/* What a transport is given at once: little enough that something is over now and then on a slow
+ * link, too, which else would look like one that is cut. */
+#define MOST_BYTES ((size_t)4 << 20)
 #define LOOKING_NS 200000
 #define NAP_NS     50000
 /* For the lifeline to hear why a transfer failed. */
@@ -104,12 +105,38 @@ det_status det_ranks_started(struct det_env *env, det_communicator *c, det_statu
     return status == DET_OK ? DET_OK : transfer_failed(env, c, status);
 }
 
+static void note(det_communicator *c)
+{
+    if (c->lifeline != NULL)
+        det_lifeline_note(c->lifeline, c->waits ? c->over : DET_LIFELINE_WORKS);
+}
+
+static void note_one_over(det_communicator *c)
+{
+    c->over = c->over < INT32_MAX ? c->over + 1 : 0;
+    note(c);
+}
+
+void det_ranks_begin_wait(det_communicator *c)
+{
+    c->waits = true;
+    note(c);
+}
+
+void det_ranks_end_wait(det_communicator *c)
+{
+    c->waits = false;
+    note(c);
+}
+
 det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)
 {
     *done = false;
     const det_status status = c->transport->does->test(env, c->transport, slot, done);
     if (status != DET_OK)
         return transfer_failed(env, c, status);
+    if (*done)
+        note_one_over(c);
     if (*done || c->lifeline == NULL)
         return DET_OK;
     const det_status there = det_lifeline_check(env, c->lifeline);
@@ -124,7 +151,7 @@ void det_ranks_pause(uint64_t begin_ns)
         nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
 }
 
-det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
+static det_status wait_for(struct det_env *env, det_communicator *c, int slot)
 {
     const uint64_t begin_ns = det_clock_ns();
     for (;;) {
@@ -138,6 +165,14 @@ det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
                                      (int)(ALONE_NS / 1000000000)));
         det_ranks_pause(begin_ns);
     }
+}
+
+det_status det_ranks_wait(struct det_env *env, det_communicator *c, int slot)
+{
+    det_ranks_begin_wait(c);
+    const det_status status = wait_for(env, c, slot);
+    det_ranks_end_wait(c);
+    return status;
 }
 
 /* --- collective --- */
@@ -290,7 +325,8 @@ det_status det_ranks_give_up(struct det_env *env, det_communicator *c, det_statu
 
 void det_communicator_settings_init(det_communicator_settings *settings, size_t struct_size)
 {
-    static const det_communicator_settings defaults = {.silence_seconds = 8};
+    static const det_communicator_settings defaults = {.silence_seconds = 8,
+                                                       .standstill_seconds = 60};
     det_init_struct(settings, struct_size, &defaults, sizeof defaults);
 }
 
@@ -362,6 +398,7 @@ static det_status tie_lifeline(struct det_env *env, det_communicator *c,
         .size = c->transport->size,
         .hosts = (const char(*)[DET_HOST_BYTES])c->hosts,
         .silence_seconds = s->silence_seconds,
+        .standstill_seconds = s->standstill_seconds,
         .meet_seconds = MEET_SECONDS,
         .lost = s->lost,
         .lost_user = s->lost_user,

@@ -19,6 +19,8 @@ struct det_communicator {
     /* [size], both, of one collective at a time: a rank that has no memory left has to say so */
     int64_t *numbers;
     struct det_rank_outcome *outcomes;
+    int32_t over;        /* transfers, of all slots; from 0 again where it would overflow */
+    bool waits;          /* for the other ranks */
     bool broken;         /* somebody is lost or has given up, this rank too */
     int32_t failed_rank; /* what all agreed on last was that one's failure; -1 */
     bool agreed;         /* on a failure, and nothing was done together since: all know it */

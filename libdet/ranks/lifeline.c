@@ -19,7 +19,7 @@
 /* For the words of a rank that gives up to be on their way. */
 #define SAYING_NS 2000000000
 /* 12 days. */
-#define MOST_SILENCE_SECONDS 1e6
+#define MOST_SECONDS 1e6
 
 /* --- beginning --- */
 
@@ -35,6 +35,17 @@ static det_status make_lock(struct det_env *env, struct det_lifeline *l)
     return l->wake >= 0 ? DET_OK : det_fail_errno(env, errno, "lifeline of the ranks");
 }
 
+static det_status make_paces(struct det_env *env, struct det_lifeline *l)
+{
+    const int32_t size = l->settings.rank == 0 ? l->settings.size : 0;
+    DET_TRY_RETURN(
+        det_alloc(env, &l->paces, (size_t)size, sizeof *l->paces, "what ranks wait for"));
+    for (int32_t r = 0; r < size; r++)
+        l->paces[r].over = DET_LIFELINE_WORKS;
+    atomic_init(&l->over, DET_LIFELINE_WORKS);
+    return DET_OK;
+}
+
 static det_status make_peers(struct det_env *env, struct det_lifeline *l)
 {
     const int32_t size = l->settings.size;
@@ -47,16 +58,22 @@ static det_status make_peers(struct det_env *env, struct det_lifeline *l)
     return DET_OK;
 }
 
+static det_status check_seconds(struct det_env *env, const char *name, double seconds)
+{
+    if (seconds > 0 && seconds <= MOST_SECONDS)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
+                    "%s: got %g, expected more than 0, at most %g", name, seconds, MOST_SECONDS);
+}
+
 static det_status make(struct det_env *env, const struct det_lifeline_settings *settings,
                        struct det_lifeline **out)
 {
     struct det_lifeline *l = NULL;
     const size_t size = (size_t)settings->size;
     *out = NULL;
-    if (!(settings->silence_seconds > 0 && settings->silence_seconds <= MOST_SILENCE_SECONDS))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "silence_seconds: got %g, expected more than 0, at most %g",
-                        settings->silence_seconds, MOST_SILENCE_SECONDS);
+    DET_TRY_RETURN(check_seconds(env, "silence_seconds", settings->silence_seconds));
+    DET_TRY_RETURN(check_seconds(env, "standstill_seconds", settings->standstill_seconds));
     DET_TRY_RETURN(det_forks_watch(env));
     DET_TRY_RETURN(det_alloc(env, &l, 1, sizeof *l, "lifeline of the ranks"));
     *out = l;
@@ -67,6 +84,7 @@ static det_status make(struct det_env *env, const struct det_lifeline_settings *
     l->beat_ns = (uint64_t)(beat_seconds * 1e9);
     DET_TRY_RETURN(make_lock(env, l));
     DET_TRY_RETURN(make_peers(env, l));
+    DET_TRY_RETURN(make_paces(env, l));
     DET_TRY_RETURN(det_alloc(env, &l->hosts, size, sizeof *l->hosts, "names of hosts"));
     memcpy(l->hosts, settings->hosts, size * sizeof *l->hosts);
     for (size_t r = 0; r < size; r++)
@@ -199,6 +217,11 @@ det_status det_lifeline_check(struct det_env *env, const struct det_lifeline *l)
     return atomic_load(&l->found) ? det_fail(env, l->status, "%s", l->message) : DET_OK;
 }
 
+void det_lifeline_note(struct det_lifeline *l, int32_t over)
+{
+    atomic_store_explicit(&l->over, over, memory_order_relaxed);
+}
+
 void det_lifeline_give_up(struct det_lifeline *l, det_status status, const char *message)
 {
     struct det_env text;
@@ -241,6 +264,7 @@ void det_lifeline_close(struct det_env *env, struct det_lifeline **lifeline, boo
     if (l->wake >= 0)
         close(l->wake);
     det_free(env, &l->peers);
+    det_free(env, &l->paces);
     det_free(env, &l->hosts);
     det_free(env, lifeline);
 }

@@ -8,10 +8,11 @@
  *
  * Every rank sends a sign of life each second. A process that was stopped as a whole (a laptop's
  * sleep, kill -STOP to all) and goes on begins to count anew. What is between two ranks that both
- * reach rank 0 is not watched.
+ * reach rank 0 shows by nothing moving any more.
  *
  * lifeline_call.h: how rank 0 is reached; lifeline_door.h, lifeline_reach.h: its side and the
- * others' of how they come together; lifeline_link.h: messages; lifeline_watch.h: the thread.
+ * others' of how they come together; lifeline_link.h: messages; lifeline_standstill.h: when nothing
+ * moves; lifeline_watch.h: the thread.
  */
 #ifndef DET_RANKS_LIFELINE_H
 #define DET_RANKS_LIFELINE_H
@@ -27,6 +28,7 @@ struct det_lifeline_settings {
     int32_t rank, size;
     const char (*hosts)[DET_HOST_BYTES]; /* [size], for messages; copied */
     double silence_seconds;              /* after so long a rank counts as lost */
+    double standstill_seconds;           /* all are, when so long nothing moved between them */
     double meet_seconds;                 /* so long rank 0 waits for the others, and they for it */
     /* Called once, from the lifeline's thread, when the training can not go on, but not for what
      * this rank said itself or once it closes; `message` has no line end. NULL: nobody.
@@ -52,6 +54,11 @@ det_status det_lifeline_gather(struct det_env *env, struct det_lifeline *lifelin
 /* DET_OK while all are there. Else, with a message that names the rank and its host, RANK_LOST, or
  * the status with which a rank has given up. Cheap; any thread. */
 det_status det_lifeline_check(struct det_env *env, const struct det_lifeline *lifeline);
+
+/* How far this rank has come, for the others: transfers that are over, at least 0, while it waits
+ * for another one; DET_LIFELINE_WORKS when it is about something else. Cheap; any thread. */
+enum { DET_LIFELINE_WORKS = -1 };
+void det_lifeline_note(struct det_lifeline *lifeline, int32_t over);
 
 /* This rank gives up: all others are told "rank 2 on HOST: message" with the status. Nothing when
  * somebody was lost before. Returns when the words are on their way. */

@@ -14,7 +14,7 @@
 enum det_link_kind {
     DET_LINK_HELLO = 1, /* to rank 0: number the rank, data its secret */
     DET_LINK_WELCOME,   /* the answer: data the other secret */
-    DET_LINK_ALIVE,     /* the answer to that, and then each second both ways */
+    DET_LINK_ALIVE,     /* the answer to that, and then each second both ways: number as noted */
     DET_LINK_NEWS,      /* the training can not go on: number the status, data the message */
     DET_LINK_FAREWELL,  /* the end of the connection is no loss */
 };

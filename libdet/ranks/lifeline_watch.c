@@ -143,6 +143,8 @@ static void hear_message(struct det_lifeline *l, struct det_peer *peer,
         det_link_finish(&peer->link);
     } else if (said->kind != DET_LINK_ALIVE) {
         peer->is_corrupt = true;
+    } else if (l->settings.rank == 0) {
+        det_pace_hear(&l->paces[peer - l->peers + 1], said->number, peer->heard_ns);
     }
 }
 
@@ -217,6 +219,22 @@ static void judge(struct det_lifeline *l, int32_t i, uint64_t now_ns)
         lose_silent(l, i);
 }
 
+/* Rank 0 looks after all others. */
+static void look_for_standstill(struct det_lifeline *l, uint64_t now_ns)
+{
+    const char(*hosts)[DET_HOST_BYTES] = (const char(*)[DET_HOST_BYTES])l->hosts;
+    const double most_seconds = l->settings.standstill_seconds;
+    struct det_env text;
+    if (l->settings.rank > 0)
+        return;
+    det_pace_hear(&l->paces[0], atomic_load_explicit(&l->over, memory_order_relaxed), now_ns);
+    if (!det_standstill_is_there(l->paces, l->settings.size, most_seconds))
+        return;
+    det_env_default(&text);
+    find(l, det_standstill_tell(&text, l->paces, l->settings.size, hosts, most_seconds), text.error,
+         true);
+}
+
 /* --- a round --- */
 
 static void wait_for_something(struct det_lifeline *l, uint64_t most_ns)
@@ -265,19 +283,23 @@ static void count_anew_after_a_stop(struct det_lifeline *l, uint64_t now_ns)
 {
     const bool was_stopped = (double)(now_ns - l->awake_ns) > l->settings.silence_seconds * 1e9 / 2;
     l->awake_ns = now_ns;
-    for (int32_t i = 0; i < l->peer_count && was_stopped; i++)
+    for (int32_t i = 0; i < l->peer_count && was_stopped; i++) {
         l->peers[i].heard_ns = now_ns;
+        if (l->settings.rank == 0)
+            l->paces[i + 1].over = DET_LIFELINE_WORKS;
+    }
 }
 
 static void beat(struct det_lifeline *l, uint64_t now_ns)
 {
     const bool is_due = now_ns >= l->next_beat_ns;
+    const int32_t over = atomic_load_explicit(&l->over, memory_order_relaxed);
     if (is_due)
         l->next_beat_ns = now_ns + l->beat_ns;
     for (int32_t i = 0; i < l->peer_count; i++) {
         struct det_link *link = &l->peers[i].link;
         if (is_due && link->out_bytes == 0 && l->peers[i].state == DET_PEER_THERE)
-            (void)det_link_put(link, DET_LINK_ALIVE, 0, NULL, 0);
+            (void)det_link_put(link, DET_LINK_ALIVE, over, NULL, 0);
         det_link_flush(link);
     }
 }
@@ -295,6 +317,7 @@ static void go_round(struct det_lifeline *l, uint64_t most_ns)
         hear(l, &l->peers[i], now_ns);
     for (int32_t i = 0; i < l->peer_count; i++)
         judge(l, i, now_ns);
+    look_for_standstill(l, now_ns);
     beat(l, now_ns);
     tell_own(l);
 }

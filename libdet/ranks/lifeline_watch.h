@@ -16,6 +16,7 @@
 #include "ranks/lifeline.h"
 #include "ranks/lifeline_door.h"
 #include "ranks/lifeline_link.h"
+#include "ranks/lifeline_standstill.h"
 
 enum det_peer_state {
     DET_PEER_ABSENT, /* it has yet to come */
@@ -45,11 +46,14 @@ struct det_lifeline {
     struct det_door door;   /* rank 0's */
     struct det_peer *peers; /* rank 0's: ranks 1, 2, ...; of any other: rank 0 */
     int32_t peer_count;
+    struct det_pace *paces; /* [size], rank 0's */
     struct det_polls polls;
     uint64_t beat_ns, next_beat_ns;
     uint64_t awake_ns; /* when the thread was last seen running */
     bool has_told;     /* the finding was put into all connections */
     bool is_leaving;
+
+    atomic_int_least32_t over; /* as det_lifeline_note() */
 
     pthread_mutex_t mutex;
     pthread_cond_t changed;

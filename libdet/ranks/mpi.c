@@ -44,9 +44,17 @@ static det_status check_launcher(struct det_env *env, const struct det_transport
         return DET_OK;
     return det_fail(env, DET_STATUS_DEVICE,
                     "started as one of %d ranks, but %s, which det-mpi.so is of, knows of this one "
-                    "alone: start it with the mpirun of %s, or build libdet with the MPI whose "
-                    "mpirun this was (make MPICC=...)",
+                    "alone: start it with the mpirun of %s, or another --mpi of srun's, or build "
+                    "libdet with the MPI whose launcher this was (make MPICC=...)",
                     (int)launched, transport->name, transport->name);
+}
+
+static det_status check_seconds(struct det_env *env, const char *name, double seconds)
+{
+    if (seconds >= 2 && seconds <= 86400)
+        return DET_OK;
+    return det_fail(env, DET_STATUS_INVALID_ARGUMENT, "communicator: %s is %g, expected 2 to 86400",
+                    name, seconds);
 }
 
 det_status det_communicator_open_mpi(det_context *context, const det_communicator_settings *given,
@@ -62,10 +70,8 @@ det_status det_communicator_open_mpi(det_context *context, const det_communicato
     DET_NEED(env, communicator);
     det_communicator_settings_default(&settings);
     DET_TRY_RETURN(DET_TAKE(env, det_communicator_settings, &settings, given));
-    if (!(settings.silence_seconds >= 2 && settings.silence_seconds <= 86400))
-        return det_fail(env, DET_STATUS_INVALID_ARGUMENT,
-                        "communicator: silence_seconds is %g, expected 2 to 86400",
-                        settings.silence_seconds);
+    DET_TRY_RETURN(check_seconds(env, "silence_seconds", settings.silence_seconds));
+    DET_TRY_RETURN(check_seconds(env, "standstill_seconds", settings.standstill_seconds));
     DET_TRY_RETURN(open_library(env, &library));
     DET_TRY_RETURN(library->open(env, &transport));
     const det_status launched = check_launcher(env, transport);

@@ -272,7 +272,7 @@ static bool is_over(const struct det_reduction *r)
     return true;
 }
 
-det_status det_reduction_wait(struct det_env *env, struct det_reduction *r)
+static det_status wait_for_all(struct det_env *env, struct det_reduction *r)
 {
     const uint64_t begin_ns = det_clock_ns();
     for (;;) {
@@ -281,4 +281,12 @@ det_status det_reduction_wait(struct det_env *env, struct det_reduction *r)
             return DET_OK;
         det_ranks_pause(begin_ns);
     }
+}
+
+det_status det_reduction_wait(struct det_env *env, struct det_reduction *r)
+{
+    det_ranks_begin_wait(r->communicator);
+    const det_status status = wait_for_all(env, r);
+    det_ranks_end_wait(r->communicator);
+    return status;
 }

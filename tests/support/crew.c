@@ -20,6 +20,7 @@ struct det_lifeline_settings crew_settings(struct crew *crew, int32_t rank)
         .size = crew->size,
         .hosts = (const char(*)[DET_HOST_BYTES])crew->hosts,
         .silence_seconds = crew->silence_seconds,
+        .standstill_seconds = crew->standstill_seconds,
         .meet_seconds = crew->meet_seconds,
         .lost = keep_lost,
         .lost_user = &crew->lost[rank],
@@ -28,8 +29,10 @@ struct det_lifeline_settings crew_settings(struct crew *crew, int32_t rank)
 
 void crew_begin(struct crew *crew, int32_t size)
 {
-    *crew =
-        (struct crew){.size = size, .silence_seconds = 30, .meet_seconds = CREW_PATIENCE_SECONDS};
+    *crew = (struct crew){.size = size,
+                          .silence_seconds = 30,
+                          .standstill_seconds = 1000,
+                          .meet_seconds = CREW_PATIENCE_SECONDS};
     for (int32_t r = 0; r < CREW_MOST; r++)
         snprintf(crew->hosts[r], DET_HOST_BYTES, "node-%d", r == 1 ? 0 : (int)r);
     test_env_init(&crew->t);

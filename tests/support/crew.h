@@ -13,7 +13,7 @@ enum { CREW_MOST = 9, CREW_PATIENCE_SECONDS = 60 };
 struct crew {
     struct test_env t;
     int32_t size;
-    double silence_seconds, meet_seconds;
+    double silence_seconds, standstill_seconds, meet_seconds;
     char hosts[CREW_MOST][DET_HOST_BYTES]; /* "node-R", but rank 1 is on rank 0's */
     uint8_t call_bytes[DET_LIFELINE_CALL_BYTES];
     struct det_call call; /* the same */

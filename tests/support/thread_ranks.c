@@ -178,6 +178,8 @@ static void *member_main(void *argument)
     det_communicator_settings_default(&settings);
     if (m->settings->silence_seconds > 0)
         settings.silence_seconds = m->settings->silence_seconds;
+    if (m->settings->standstill_seconds > 0)
+        settings.standstill_seconds = m->settings->standstill_seconds;
     if (det_alloc(env, &transport, 1, sizeof *transport, "thread transport") != DET_OK)
         return NULL;
     transport->transport = (struct det_transport){&functions, m->rank, m->hub->size, "threads"};

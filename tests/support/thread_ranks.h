@@ -14,7 +14,7 @@ struct thread_ranks_settings {
     /* looks at a transfer that find it not done yet, so that transfers overlap; each rank's
      * own number is drawn from 0 to this */
     int32_t most_looks;
-    double silence_seconds; /* 0: the default */
+    double silence_seconds, standstill_seconds; /* 0: the default */
 };
 
 /* Makes the ranks, runs `rank` in each and waits for all; asserts that each got its

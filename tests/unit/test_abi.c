@@ -19,7 +19,7 @@ ENDS_WITH(det_context_settings, reserved);
 ENDS_WITH(det_tile_settings, whole);
 ENDS_WITH(det_detector_settings, tiles);
 ENDS_WITH(det_evaluation_settings, communicator);
-ENDS_WITH(det_communicator_settings, lost_user);
+ENDS_WITH(det_communicator_settings, standstill_seconds);
 ENDS_WITH(det_recalibration_settings, samples);
 ENDS_WITH(det_quantisation_settings, progress_user);
 ENDS_WITH(det_sample_source, release);

@@ -1,6 +1,8 @@
 /* ranks/communicator: what all ranks do together, over threads. */
 #include "ranks/communicator.h"
 
+#include <unistd.h>
+
 #include "support/test.h"
 #include "support/thread_ranks.h"
 
@@ -183,6 +185,63 @@ static void who_waits_is_told_whose_transport_failed(void **state)
     }
 }
 
+/* --- nothing comes --- */
+
+static det_status never_over(struct det_env *env, struct det_transport *transport, int slot,
+                             bool *done)
+{
+    (void)env;
+    (void)transport;
+    (void)slot;
+    *done = false;
+    return DET_OK;
+}
+
+/* As where the link between two is cut: all are there, and wait. */
+static void lose_all_bytes(void *user, struct det_env *env, det_communicator *c)
+{
+    static struct det_transport_functions functions[RANKS];
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    struct det_transport *transport = det_ranks_transport(c);
+    functions[rank] = *transport->does;
+    functions[rank].test = never_over;
+    transport->does = &functions[rank];
+    s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
+    memcpy(s->message[rank], env->error, sizeof s->message[rank]);
+}
+
+static void who_waits_for_what_never_comes_is_told(void **state)
+{
+    (void)state;
+    static struct seen s;
+    thread_ranks_run(&(struct thread_ranks_settings){.size = RANKS, .standstill_seconds = .5},
+                     lose_all_bytes, &s);
+    for (size_t r = 0; r < RANKS; r++) {
+        assert_int_equal(s.agreed[r], DET_STATUS_RANK_LOST);
+        assert_contains(s.message[r], "nothing has moved between the ranks for 0.5 seconds");
+    }
+}
+
+static void work_on_two(void *user, struct det_env *env, det_communicator *c)
+{
+    struct seen *s = user;
+    const int32_t rank = det_ranks_rank(c);
+    if (rank == 2)
+        sleep(3);
+    s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
+}
+
+static void a_rank_may_be_busy_for_as_long_as_it_likes(void **state)
+{
+    (void)state;
+    static struct seen s;
+    thread_ranks_run(&(struct thread_ranks_settings){.size = RANKS, .standstill_seconds = .5},
+                     work_on_two, &s);
+    for (size_t r = 0; r < RANKS; r++)
+        assert_int_equal(s.agreed[r], DET_OK);
+}
+
 /* Rank 2 lacks memory for what it is to get once; the others hear of it, and all can go on. */
 static void gather_without_memory(void *user, struct det_env *env, det_communicator *c)
 {
@@ -223,6 +282,8 @@ int test_communicator(void)
         cmocka_unit_test(all_learn_of_the_first_failure),
         cmocka_unit_test(who_waits_is_told_who_gives_up),
         cmocka_unit_test(who_waits_is_told_whose_transport_failed),
+        cmocka_unit_test(who_waits_for_what_never_comes_is_told),
+        cmocka_unit_test(a_rank_may_be_busy_for_as_long_as_it_likes),
         cmocka_unit_test(a_rank_without_memory_can_say_so),
     };
     return cmocka_run_group_tests_name("communicator", tests, NULL, NULL);

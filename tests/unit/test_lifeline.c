@@ -1,6 +1,8 @@
 /* ranks/lifeline: all ranks in this process, over real connections. */
 #include <math.h>
+#include <time.h>
 
+#include "ranks/lifeline_standstill.h"
 #include "support/crew.h"
 
 /* --- together --- */
@@ -161,6 +163,15 @@ static void what_was_tried_is_named(void **state)
     crew_end(&crew);
 }
 
+static void assert_no_time(struct crew *crew, const char *name)
+{
+    const struct det_lifeline_settings settings = crew_settings(crew, 0);
+    assert_fails(
+        &crew->t.env, DET_STATUS_INVALID_ARGUMENT, name,
+        det_lifeline_listen(&crew->t.env, &settings, crew->call_bytes, &crew->lifelines[0]));
+    assert_null(crew->lifelines[0]);
+}
+
 static void a_silence_is_a_time(void **state)
 {
     (void)state;
@@ -169,12 +180,104 @@ static void a_silence_is_a_time(void **state)
     crew_begin(&crew, 2);
     for (size_t i = 0; i < 4; i++) {
         crew.silence_seconds = wrong[i];
-        const struct det_lifeline_settings settings = crew_settings(&crew, 0);
-        assert_fails(
-            &crew.t.env, DET_STATUS_INVALID_ARGUMENT, "silence_seconds: ",
-            det_lifeline_listen(&crew.t.env, &settings, crew.call_bytes, &crew.lifelines[0]));
-        assert_null(crew.lifelines[0]);
+        assert_no_time(&crew, "silence_seconds: ");
+        crew.silence_seconds = 30;
+        crew.standstill_seconds = wrong[i];
+        assert_no_time(&crew, "standstill_seconds: ");
+        crew.standstill_seconds = 1000;
     }
+    crew_end(&crew);
+}
+
+/* --- nothing moves --- */
+
+static void nap(double seconds)
+{
+    const time_t whole = (time_t)seconds;
+    nanosleep(&(struct timespec){whole, (long)((seconds - (double)whole) * 1e9)}, NULL);
+}
+
+static void begin_short_of_patience(struct crew *crew, int32_t size, double seconds)
+{
+    crew_begin(crew, size);
+    crew->standstill_seconds = seconds;
+    crew_listen(crew);
+    for (int32_t r = 1; r < size; r++)
+        crew_join(crew, r);
+    for (int32_t r = 0; r < size; r++)
+        assert_ok(&crew->t.env, det_lifeline_gather(&crew->t.env, crew->lifelines[r]));
+}
+
+static void assert_all_go_on(struct crew *crew)
+{
+    for (int32_t r = 0; r < crew->size; r++)
+        assert_ok(&crew->t.env, det_lifeline_check(&crew->t.env, crew->lifelines[r]));
+}
+
+/* All wait but one, whichever it is, and then all: the two whose link is cut have come less far. */
+static void where_all_wait_and_nothing_moves_all_are_told(void **state)
+{
+    (void)state;
+    for (int32_t works = 0; works < 4; works += 2) {
+        struct crew crew;
+        begin_short_of_patience(&crew, 5, .5);
+        for (int32_t r = 0; r < 5; r++)
+            if (r != works)
+                det_lifeline_note(crew.lifelines[r], r == 1 || r == 3 ? 70 : 71 + r);
+        nap(2.5); /* two signs of life of each rank */
+        assert_all_go_on(&crew);
+        det_lifeline_note(crew.lifelines[works], 71);
+        for (int32_t r = 0; r < 5; r++) {
+            crew_await(&crew, r, DET_STATUS_RANK_LOST,
+                       "nothing has moved between the ranks for 0.5 seconds");
+            assert_contains(crew.t.env.error,
+                            "(furthest behind: rank 1 on node-0 and rank 3 on node-3)");
+            crew_await_call(&crew, r, r == 0, "nothing has moved");
+        }
+        crew_end(&crew);
+    }
+}
+
+static void who_is_behind_is_named_as_far_as_there_is_room(void **state)
+{
+    (void)state;
+    static const struct {
+        int32_t size, behind;
+        const char *words;
+    } cases[] = {
+        {2, 0, "(furthest behind: all alike)"},
+        {9, 1, "(furthest behind: rank 0 on node-0)"},
+        {9, 8,
+         "(furthest behind: rank 0 on node-0, rank 1 on node-0, rank 2 on node-2, rank 3 on node-3 "
+         "and 4 more)"},
+    };
+    struct crew crew;
+    crew_begin(&crew, CREW_MOST);
+    for (size_t i = 0; i < 3; i++) {
+        struct det_pace paces[CREW_MOST] = {{0}};
+        for (int32_t r = 0; r < CREW_MOST; r++)
+            paces[r].over = r < cases[i].behind ? 3 : 4;
+        assert_fails(&crew.t.env, DET_STATUS_RANK_LOST, cases[i].words,
+                     det_standstill_tell(&crew.t.env, paces, cases[i].size,
+                                         (const char(*)[DET_HOST_BYTES])crew.hosts, 60));
+    }
+    test_env_check(&crew.t);
+}
+
+/* One by one their transfers end, each within the time. */
+static void what_moves_however_slowly_goes_on(void **state)
+{
+    (void)state;
+    struct crew crew;
+    begin_short_of_patience(&crew, 3, 4);
+    for (int32_t over = 0; over < 20; over++) {
+        for (int32_t r = 0; r < 3; r++)
+            det_lifeline_note(crew.lifelines[r], (over + r) / 3);
+        nap(.3);
+        assert_all_go_on(&crew);
+    }
+    for (int32_t r = 0; r < 3; r++)
+        assert_int_equal(atomic_load(&crew.lost[r].calls), 0);
     crew_end(&crew);
 }
 
@@ -217,6 +320,9 @@ int test_lifeline(void)
         cmocka_unit_test(who_does_not_come_is_named),
         cmocka_unit_test(what_was_tried_is_named),
         cmocka_unit_test(a_silence_is_a_time),
+        cmocka_unit_test(where_all_wait_and_nothing_moves_all_are_told),
+        cmocka_unit_test(who_is_behind_is_named_as_far_as_there_is_room),
+        cmocka_unit_test(what_moves_however_slowly_goes_on),
         cmocka_unit_test(memory_may_end),
     };
     return cmocka_run_group_tests_name("lifeline", tests, NULL, NULL);

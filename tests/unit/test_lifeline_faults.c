@@ -64,6 +64,7 @@ static det_status tie(struct det_env *env, struct told *told, struct det_lifelin
         .size = board->size,
         .hosts = (const char(*)[DET_HOST_BYTES])hosts,
         .silence_seconds = board->silence_seconds,
+        .standstill_seconds = 1000,
         .meet_seconds = PATIENCE_SECONDS,
         .lost = keep_lost,
         .lost_user = told,
@@ -254,6 +255,7 @@ static void wait_without_descriptors(struct board *board)
         .size = 2,
         .hosts = (const char(*)[DET_HOST_BYTES])hosts,
         .silence_seconds = 30,
+        .standstill_seconds = 1000,
         .meet_seconds = 3,
     };
     det_env_default(&env);
@@ -273,8 +275,10 @@ static void listen_with_too_few(struct board *board)
     static char hosts[64][DET_HOST_BYTES];
     struct det_env env;
     struct det_lifeline *lifeline = NULL;
-    const struct det_lifeline_settings settings = {
-        .size = 64, .hosts = (const char(*)[DET_HOST_BYTES])hosts, .silence_seconds = 30};
+    const struct det_lifeline_settings settings = {.size = 64,
+                                                   .hosts = (const char(*)[DET_HOST_BYTES])hosts,
+                                                   .silence_seconds = 30,
+                                                   .standstill_seconds = 1000};
     det_env_default(&env);
     lower_the_limit(64);
     board->ranks[0].status = det_lifeline_listen(&env, &settings, board->call, &lifeline);
@@ -337,6 +341,7 @@ static void fork_and_end(struct board *board)
     struct det_lifeline_settings settings = {.size = 2,
                                              .hosts = (const char(*)[DET_HOST_BYTES])hosts,
                                              .silence_seconds = 30,
+                                             .standstill_seconds = 1000,
                                              .meet_seconds = PATIENCE_SECONDS,
                                              .lost = keep_lost,
                                              .lost_user = &zero};

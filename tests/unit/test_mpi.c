@@ -159,6 +159,26 @@ static void an_mpirun_of_another_mpi_is_noticed(void **state)
     assert_contains(out, " knows of this one alone");
 }
 
+/* As under srun, mpirun does not mind a rank that ends well before it came to MPI. */
+static void who_never_comes_is_not_waited_for(void **state)
+{
+    (void)state;
+    const char *folder = getenv("DET_BIN_DIR");
+    struct workspace w;
+    if (!has_mpi())
+        skip();
+    workspace_make(&w, "mpi_absent");
+    const int status =
+        run_ranks(out, sizeof out, 2,
+                  "../../../tests/ranks/absent.sh 1 %s/det-train --pipeline_config_path "
+                  "%s --model_dir %s --meeting_seconds 4",
+                  folder != NULL ? folder : "build/release/bin", w.config, w.model_dir);
+    assert_int_equal(status, 1);
+    assert_contains(out, "det-train: rank 0 on ");
+    assert_contains(out, " is here, but within 4 seconds not all of the 2 ranks have come: ");
+    workspace_remove(&w);
+}
+
 static void the_example_trains(void **state)
 {
     (void)state;
@@ -178,6 +198,7 @@ int test_mpi(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_example_trains),
+        cmocka_unit_test(who_never_comes_is_not_waited_for),
         cmocka_unit_test(the_environment_says_how_many_were_started),
         cmocka_unit_test(it_says_which_mpi_it_is_of),
         cmocka_unit_test(ranks_get_each_others_bytes),

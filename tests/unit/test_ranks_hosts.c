@@ -1,6 +1,7 @@
 /* Two hosts, which are network namespaces (tests/ranks/hosts.sh), a rank of det-train on each. What
  * they learn is what one process learns; when the link between them is cut, or one is killed, both
- * end and name the other, and the same command goes on afterwards. */
+ * end and name the other, and the same command goes on afterwards. So do three, when what is cut is
+ * between two that both reach rank 0. */
 #include <signal.h>
 #include <unistd.h>
 
@@ -11,7 +12,7 @@
 
 #define HOSTS "tests/ranks/hosts.sh"
 
-enum { STEPS = 60, SECONDS_TO_TRAIN = 300, SECONDS_TO_END = 20 };
+enum { STEPS = 60, SECONDS_TO_TRAIN = 300, SECONDS_TO_END = 20, STANDSTILL_SECONDS = 5 };
 
 struct hosts {
     struct workspace workspace;
@@ -31,18 +32,18 @@ static void command(const struct hosts *h, const char *model_dir, const char *ba
     snprintf(
         line, 1000,
         "det-train --pipeline_config_path %s --model_dir %s --threads 1 %s --num_train_steps %d "
-        "--checkpoint_every_n 2 --log_every 1 --pictures_every 0",
-        h->workspace.config, model_dir, batch, (int)STEPS);
+        "--checkpoint_every_n 2 --log_every 1 --pictures_every 0 --standstill_seconds %d",
+        h->workspace.config, model_dir, batch, (int)STEPS, (int)STANDSTILL_SECONDS);
 }
 
-static void start(struct hosts *h)
+static void start(struct hosts *h, int hosts)
 {
     char launcher[600], line[1000];
     test_remove_tree(h->output);
     snprintf(launcher, sizeof launcher, HOSTS " mpirun %s --output-filename %s", h->name,
              h->output);
     command(h, h->workspace.model_dir, "--batch_size 12", line);
-    mpi_job_start(&h->job, launcher, 2, h->log, "%s", line);
+    mpi_job_start(&h->job, launcher, hosts, h->log, "%s", line);
 }
 
 static void fail_hosts(struct hosts *h, const char *what)
@@ -68,14 +69,19 @@ static char *last_checkpoint(const char *model_dir, size_t *bytes)
     return test_read_bytes(path, bytes);
 }
 
-static void check_whole_run(struct hosts *h)
+static void wait_for_whole_run(struct hosts *h)
 {
-    size_t bytes = 0;
-    char words[100];
     if (!mpi_job_wait(&h->job, SECONDS_TO_TRAIN))
         fail_hosts(h, "it does not end");
     if (h->job.status != 0)
         fail_hosts(h, "it ended badly");
+}
+
+static void check_whole_run(struct hosts *h)
+{
+    size_t bytes = 0;
+    char words[100];
+    wait_for_whole_run(h);
     char *log = test_read_text(h->log);
     snprintf(words, sizeof words, "2 ranks on 2 machines (%s-a: 1, %s-b: 1)", h->name, h->name);
     assert_contains(log, words);
@@ -94,7 +100,7 @@ static void two_hosts_learn_what_one_process_learns(void **state)
     if (h == NULL)
         skip();
     test_remove_tree(h->workspace.model_dir);
-    start(h);
+    start(h, 2);
     check_whole_run(h);
 }
 
@@ -121,14 +127,29 @@ static void check_names(struct hosts *h, int who, int other)
     free(words);
 }
 
-/* The same command goes on, to the same end. */
-static void check_going_on(struct hosts *h, long saved)
+static void check_resumed(const struct hosts *h, long saved)
 {
-    start(h);
-    check_whole_run(h);
     char *log = test_read_text(h->log);
     assert_true(last_step(&h->workspace, log, "resumed from") >= saved);
     free(log);
+}
+
+/* The same command goes on, to the same end. */
+static void check_going_on(struct hosts *h, long saved)
+{
+    start(h, 2);
+    check_whole_run(h);
+    check_resumed(h, saved);
+}
+
+/* The last step that rank 0 said it has saved. */
+static long saved_step(const struct hosts *h)
+{
+    char *words = words_of(h, 0);
+    const long saved = last_step(&h->workspace, words, "saved");
+    free(words);
+    assert_true(saved > 0);
+    return saved;
 }
 
 static void a_cut_link_ends_both_sides(void **state)
@@ -137,7 +158,7 @@ static void a_cut_link_ends_both_sides(void **state)
     if (h == NULL)
         skip();
     test_remove_tree(h->workspace.model_dir);
-    start(h);
+    start(h, 2);
     wait_for_a_checkpoint(h);
     assert_int_equal(shell(HOSTS " cut %s", h->name), 0);
     const double begin = now_seconds();
@@ -149,11 +170,7 @@ static void a_cut_link_ends_both_sides(void **state)
     check_names(h, 0, 1);
     check_names(h, 1, 0);
     assert_int_equal(shell(HOSTS " join %s", h->name), 0);
-    char *words = words_of(h, 0);
-    const long saved = last_step(&h->workspace, words, "saved");
-    free(words);
-    assert_true(saved > 0);
-    check_going_on(h, saved);
+    check_going_on(h, saved_step(h));
 }
 
 static void a_killed_rank_is_named_on_the_other_host(void **state)
@@ -163,7 +180,7 @@ static void a_killed_rank_is_named_on_the_other_host(void **state)
         skip();
     for (int who = 0; who < 2; who++) {
         test_remove_tree(h->workspace.model_dir);
-        start(h);
+        start(h, 2);
         wait_for_a_checkpoint(h);
         const pid_t rank = mpi_job_rank(&h->job, who);
         assert_true(rank > 0);
@@ -174,6 +191,33 @@ static void a_killed_rank_is_named_on_the_other_host(void **state)
         check_names(h, 1 - who, who);
         check_going_on(h, 2);
     }
+}
+
+static void a_cut_that_rank_0_does_not_see_ends_all(void **state)
+{
+    struct hosts *h = *state;
+    if (h == NULL)
+        skip();
+    assert_int_equal(shell(HOSTS " third %s", h->name), 0);
+    test_remove_tree(h->workspace.model_dir);
+    start(h, 3);
+    wait_for_a_checkpoint(h);
+    assert_int_equal(shell(HOSTS " part %s", h->name), 0);
+    const double begin = now_seconds();
+    if (!mpi_job_wait_for_ranks(&h->job, 0, STANDSTILL_SECONDS + SECONDS_TO_END))
+        fail_hosts(h, "not all ranks have ended");
+    print_message("all ranks had ended %.1f s after two were parted\n", now_seconds() - begin);
+    if (!mpi_job_wait(&h->job, SECONDS_TO_END))
+        fail_hosts(h, "mpirun has not ended");
+    assert_true(h->job.status != 0);
+    char *words = words_of(h, 0);
+    assert_contains(words, "nothing has moved between the ranks for 5 seconds");
+    free(words);
+    assert_int_equal(shell(HOSTS " reunite %s", h->name), 0);
+    const long saved = saved_step(h);
+    start(h, 3);
+    wait_for_whole_run(h);
+    check_resumed(h, saved);
 }
 
 /* --- the hosts --- */
@@ -232,6 +276,7 @@ int test_ranks_hosts(void)
         cmocka_unit_test(two_hosts_learn_what_one_process_learns),
         cmocka_unit_test(a_cut_link_ends_both_sides),
         cmocka_unit_test(a_killed_rank_is_named_on_the_other_host),
+        cmocka_unit_test(a_cut_that_rank_0_does_not_see_ends_all),
     };
     return cmocka_run_group_tests_name("ranks_hosts", tests, make_hosts, remove_hosts);
 }

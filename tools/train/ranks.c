@@ -33,13 +33,13 @@ static bool undo_binding(void)
 
 void ranks_prepare(struct ranks *ranks)
 {
-    *ranks = (struct ranks){0};
     if (det_launched_rank() > 0)
         console_be_quiet();
     ranks->unbound = undo_binding();
 }
 
-/* What is said when this process is busy to its end; a signal handler may do no more. */
+/* What is said when this process does not come to its end by itself; a signal handler may do no
+ * more. */
 static char last_words[DET_ERROR_BYTES + 16];
 
 static void end_at_once(int number)
@@ -48,6 +48,12 @@ static void end_at_once(int number)
     const ssize_t written = write(STDERR_FILENO, last_words, strlen(last_words));
     (void)written;
     _exit(TOOL_EXIT_ERROR);
+}
+
+static void end_in(unsigned seconds)
+{
+    signal(SIGALRM, end_at_once);
+    alarm(seconds);
 }
 
 /* From another thread. What waits for the other ranks returns by itself; what does not must not
@@ -60,11 +66,31 @@ static void on_lost(void *user, det_status status, const char *message, int firs
         return;
     if (det_launched_rank() == 0 || first_hand)
         snprintf(last_words, sizeof last_words, "det-train: %s\n", message);
-    signal(SIGALRM, end_at_once);
-    alarm(SECONDS_TO_END);
+    atomic_store(&ranks->ends, true);
+    end_in(SECONDS_TO_END);
 }
 
-det_status ranks_open(struct tool *tool, struct ranks *ranks)
+/* MPI waits for ever for a rank that ended before it came to MPI, or never began, and not every
+ * launcher ends the others then: srun does not. */
+static void begin_meeting(double most_seconds)
+{
+    char host[64] = "?";
+    (void)gethostname(host, sizeof host - 1);
+    snprintf(last_words, sizeof last_words,
+             "det-train: rank %d on %s is here, but within %.0f seconds not all of the %d ranks "
+             "have come: one did not start, has ended or cannot be reached (--meeting_seconds)\n",
+             (int)det_launched_rank(), host, most_seconds, (int)det_launched_ranks());
+    end_in((unsigned)most_seconds);
+}
+
+static void end_meeting(const struct ranks *ranks)
+{
+    alarm(0);
+    if (atomic_load(&ranks->ends))
+        end_in(SECONDS_TO_END);
+}
+
+det_status ranks_open(struct tool *tool, struct ranks *ranks, const struct ranks_limits *limits)
 {
     det_communicator_settings settings;
     const int threads = det_context_threads(tool->context);
@@ -78,7 +104,12 @@ det_status ranks_open(struct tool *tool, struct ranks *ranks)
     det_communicator_settings_default(&settings);
     settings.lost = on_lost;
     settings.lost_user = ranks;
-    return det_communicator_open_mpi(tool->context, &settings, &ranks->communicator);
+    settings.standstill_seconds = limits->standstill_seconds;
+    begin_meeting(limits->meeting_seconds);
+    const det_status status =
+        det_communicator_open_mpi(tool->context, &settings, &ranks->communicator);
+    end_meeting(ranks);
+    return status;
 }
 
 bool ranks_is_first(const struct ranks *ranks)

@@ -34,6 +34,9 @@ typedef struct det_communicator_settings {
      * `first_hand` is 1 where this process found out by itself. Default NULL */
     void (*lost)(void *user, det_status status, const char *message, int first_hand);
     void *lost_user;
+    /** when all ranks wait for each other, and so long nothing that one of them waits for has come,
+     * the network between them counts as cut, and all are told as of a lost rank; default 60 */
+    double standstill_seconds;
 } det_communicator_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -59,7 +62,8 @@ DET_API const char *det_mpi_library(void);
  * program has initialised MPI for one thread; MISMATCH: a rank is of another libdet; IO: the ranks
  * can not reach each other. One at a time in a process, and after it was closed none again where
  * libdet had initialised MPI. Calls on it, and on what uses it, come from one thread at a time;
- * `context` must outlive it.
+ * `context` must outlive it. MPI_Init waits for all ranks, for ever where one ended before and the
+ * launcher does not mind: det-train gives it five minutes.
  */
 DET_NODISCARD DET_API det_status
 det_communicator_open_mpi(det_context *context, const det_communicator_settings *settings,

@@ -13,6 +13,7 @@ typedef struct det_communicator_settings {
     double silence_seconds;
     void (*lost)(void *user, det_status status, const char *message, int first_hand);
     void *lost_user;
+    double standstill_seconds;
 } det_communicator_settings;
 DET_API void det_communicator_settings_init(det_communicator_settings *settings,
                                             size_t struct_size);
