@@ -6,7 +6,7 @@ export runner=$1
 archs=$2 runs=$3
 
 # Names of groups begin so.
-export kernels="cuda_ptx cuda_emu cuda_bn cuda_conv cuda_dwconv cuda_elementwise cuda_fake_quant cuda_im2col cuda_layouts cuda_losses cuda_optimizer cuda_pictures cuda_postprocess cuda_preprocess cuda_q8 cuda_targets cuda_weight_gradient"
+export kernels="cuda_ptx cuda_emu cuda_bn cuda_checksum cuda_conv cuda_dwconv cuda_elementwise cuda_fake_quant cuda_im2col cuda_layouts cuda_losses cuda_optimizer cuda_pictures cuda_postprocess cuda_preprocess cuda_q8 cuda_targets cuda_weight_gradient"
 export whole="cuda_step cuda_rounding cuda_runner cuda_staging cuda_picture_steps cuda_jobs cuda_measurer"
 
 # one ARCH NAME GROUPS SCHEDULE [SETTING]: NAME=VALUE for the translation

@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "devices/cuda/cuda_error.h"
+#include "devices/cuda/cuda_ranks_figures.h"
 #include "devices/cuda/cuda_step.h"
 #include "pictures.h"
 #include "ranks/communicator.h"
@@ -79,6 +80,12 @@ static void stage_hyper(struct det_step *s, float learning_rate)
     };
 }
 
+/* Divides the losses by what was matched on all ranks. */
+static bool joins_losses(const struct det_step *s)
+{
+    return s->ranks != NULL && s->learner->settings.sync_batch_norm;
+}
+
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *s)
 {
     const struct det_learner *l = s->learner;
@@ -93,12 +100,14 @@ det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_st
                             s->batch, staged->capacity, &truths, &s->targets,
                             det_cuda_truths_workspace(staged)),
         "assigning the targets"));
-    return det_cuda_check(env,
-                          detk_losses(stream, &l->settings.loss, s->batch, anchors,
-                                      l->spec.num_classes, &s->targets, net->logits, net->encodings,
-                                      net->logit_gradients, net->encoding_gradients, s->losses,
-                                      s->workspace),
-                          "computing the losses");
+    if (joins_losses(s))
+        DET_TRY_RETURN(det_cuda_sync_weights(env, s->device, &s->sync, &s->targets));
+    return det_cuda_check(
+        env,
+        detk_losses(stream, &l->settings.loss, s->batch, anchors, l->spec.num_classes, &s->targets,
+                    joins_losses(s) ? s->ranks->size : 1, net->logits, net->encodings,
+                    net->logit_gradients, net->encoding_gradients, s->losses, s->workspace),
+        "computing the losses");
 }
 
 det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *s)
@@ -125,12 +134,17 @@ det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step
                           "measuring the gradients");
 }
 
+det_status det_cuda_step_enqueue_forward(struct det_env *env, const struct det_step *s)
+{
+    return s->rounds ? det_cuda_fold_forward(env, &s->fold, s->params)
+                     : det_cuda_net_forward(env, &s->net);
+}
+
 /* From the images and boxes on the device to s->found. */
 static det_status enqueue_gradients(struct det_env *env, const struct det_step *s)
 {
     DET_TRY_RETURN(det_cuda_step_enqueue_input(env, s));
-    DET_TRY_RETURN(s->rounds ? det_cuda_fold_forward(env, &s->fold, s->params)
-                             : det_cuda_net_forward(env, &s->net));
+    DET_TRY_RETURN(det_cuda_step_enqueue_forward(env, s));
     DET_TRY_RETURN(det_cuda_step_enqueue_losses(env, s));
     DET_TRY_RETURN(s->rounds ? det_cuda_fold_backward(env, &s->fold, s->params, s->gradients)
                              : det_cuda_net_backward(env, &s->net));
@@ -182,7 +196,9 @@ det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_st
                                         s->found, s->params, s->slots[l->average_slot]),
                            "updating the moving averages"));
     if (s->rounds) /* its weights are made of the parameters before each forward */
-        return det_cuda_fold_keep(env, &s->fold, s->hyper, s->found);
+        return det_cuda_fold_keep(env, &s->fold,
+                                  s->ranks != NULL ? s->ranks->seen : det_cuda_fold_seen(&s->fold),
+                                  s->ranks != NULL ? s->ranks->size : 1, s->hyper, s->found);
     if (s->net.mode == DET_NET_TRAIN)
         DET_TRY_RETURN(det_cuda_check(env,
                                       detk_bn_update_moving(s->device->stream, s->moving, s->heads,
@@ -230,6 +246,8 @@ static det_status take_result(struct det_env *env, struct det_step *s,
                         found->gradient_norm, found->total_loss);
     const char *layer = NULL;
     DET_TRY_RETURN(det_cuda_net_first_non_finite(env, det_cuda_step_net(s), &layer));
+    if (layer == NULL && det_cuda_step_net(s)->sync != NULL)
+        return DET_OK; /* as far as this rank goes */
     return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
                     found->total_loss, layer != NULL ? layer : "none, the loss itself");
 }
@@ -306,6 +324,9 @@ det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float le
 {
     DET_TRY_RETURN(check_ranks(env, s));
     det_status status = det_cuda_device_use(env, s->device);
+    if (status == DET_OK && s->ranks != NULL)
+        status =
+            det_cuda_ranks_begin(env, s->device, s->learner, s->ranks, s->params, s->workspace);
     if (status == DET_OK)
         status = take_staged(env, s);
     if (status != DET_OK)
