@@ -154,6 +154,39 @@ static void lost(struct det_communicator *c)
 
 #ifdef DET_CUDA_EMU
 
+/* The last rank is killed when its device has done its part and it has not said so yet: the others
+ * have learned, and the step counts for them. */
+static void lost_late(struct det_communicator *c)
+{
+    struct tiny tiny;
+    struct det_step_result result;
+    const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
+    ranks_machine(det_ranks_size(c));
+    tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
+    const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    memcpy(before, tiny.gpu->params, bytes);
+    assert_ok(tiny.env, det_learner_stage(tiny.env, tiny.gpu, tiny.images, tiny.truths));
+    assert_ok(tiny.env, det_learner_begin(tiny.env, tiny.gpu, 0.01f));
+    if (rank == bad) {
+        assert_cuda(cudaDeviceSynchronize());
+        raise(SIGKILL);
+    }
+    assert_ok(tiny.env, det_learner_end(tiny.env, tiny.gpu, &result));
+    assert_true(result.total_loss > 0);
+    assert_int_equal(tiny.gpu->updates, 1);
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
+    assert_memory_not_equal(before, tiny.gpu->params, bytes);
+    memcpy(before, tiny.gpu->params, bytes);
+    assert_int_equal(det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result),
+                     DET_STATUS_RANK_LOST);
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
+    assert_memory_equal(before, tiny.gpu->params, bytes);
+    free(before);
+    ranks_finish(&tiny);
+}
+
 /* NCCL that is too old to be recorded is called step by step, a newer one is recorded. */
 static void recording(struct det_communicator *c)
 {
@@ -276,6 +309,7 @@ static const struct process_part parts[] = {
 #ifdef DET_CUDA_EMU
     {"recording", recording}, {"refused", refused},
     {"trapped", trapped},     {"told", told},
+    {"lost_late", lost_late},
 #endif
 };
 
@@ -320,6 +354,7 @@ static void emulated(void **state)
     run("refused", 2, -1);
     run("trapped", 2, -1);
     run("told", 2, 1);
+    run("lost_late", 2, 1);
 }
 
 /* The GPU that a rank opens before it has met the others: by its place on the machine, as mpirun

@@ -254,7 +254,8 @@ static void spoil_losses(struct tiny *tiny)
     for (int32_t p = 0; p < tiny->gpu->graph.param_count; p++) {
         const struct det_param *param = &tiny->gpu->graph.params[p];
         const float value = param->role == DET_PARAM_BIAS ? 2e38f : 0;
-        for (size_t i = 0; strstr(param->key, "BoxEncoding") != NULL && i < param->count; i++)
+        for (size_t i = 0; strstr(param->key, "_box_encoder_layers") != NULL && i < param->count;
+             i++)
             tiny->gpu->params[param->offset + i] = value;
     }
     assert_ok(tiny->env, det_learner_push(tiny->env, tiny->gpu));

@@ -101,15 +101,18 @@ static det_status compare_weights(struct det_env *env, const struct det_cuda_ran
 }
 
 det_status det_cuda_ranks_exchange(struct det_env *env, const struct det_learner *l,
-                                   struct det_cuda_ranks *r, const struct detk_step_result *mine)
+                                   struct det_cuda_ranks *r, const struct detk_step_result *mine,
+                                   bool *met)
 {
     double wait;
     struct det_cuda_rank_figures own = {
         .step = *mine,
         .weights = compares(l) ? *r->told_weights : 0,
     };
+    *met = false;
     DET_TRY_RETURN(take_times(env, r, &own.seconds, &wait));
     DET_TRY_RETURN(det_ranks_gather(env, r->communicator, &own, r->figures, sizeof own));
+    *met = true;
     r->wait_seconds = (l->batches_done > 0 ? r->wait_seconds : 0) + wait;
     r->together_ns = det_clock_ns();
     return compare_weights(env, r);

@@ -99,6 +99,10 @@ det_status det_cuda_step_join(struct det_env *env, struct det_step *step, det_st
 /* This rank failed in the middle of a step, or a rank is lost: det_cuda_ranks_fail(). Nothing for a
  * step alone. */
 det_status det_cuda_step_part(struct det_env *env, struct det_step *step, det_status status);
+/* A step that was given up with `status` may have been through on the device all the same, and its
+ * update is not to be taken back: then DET_OK, the step counts, and the next one says what was the
+ * matter. */
+det_status det_cuda_step_salvage(struct det_env *env, struct det_step *step, det_status status);
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result);

@@ -105,6 +105,18 @@ det_status det_cuda_step_part(struct det_env *env, struct det_step *s, det_statu
     return det_cuda_ranks_fail(env, s->ranks, status);
 }
 
+/* Its figures are this rank's own then. */
+det_status det_cuda_step_salvage(struct det_env *env, struct det_step *s, det_status status)
+{
+    const bool over = cudaStreamQuery(s->device->stream) == cudaSuccess;
+    (void)cudaGetLastError();
+    if (s->ranks == NULL || !over || s->result->finite == 0)
+        return status;
+    s->learned->under_way = false;
+    det_forget_error(env);
+    return DET_OK;
+}
+
 /* What is finite is the same on all ranks, as they have asked each other on the device. With batch
  * norms over all ranks it may be none's own part that is not. */
 static det_status say_why(struct det_env *env, const struct det_step *s, det_status mine)
@@ -120,9 +132,12 @@ det_status det_cuda_step_join(struct det_env *env, struct det_step *s, det_statu
                               struct det_step_result *result)
 {
     struct det_cuda_ranks *r = s->ranks;
-    const det_status status = det_cuda_ranks_exchange(env, s->learner, r, s->result);
-    if (status != DET_OK)
-        return det_cuda_step_part(env, s, status);
+    bool met;
+    const det_status status = det_cuda_ranks_exchange(env, s->learner, r, s->result, &met);
+    if (status != DET_OK) {
+        (void)det_cuda_step_part(env, s, status);
+        return met ? status : det_cuda_step_salvage(env, s, status);
+    }
     if (s->result->finite == 0)
         return say_why(env, s, mine);
     det_cuda_ranks_add_up(s->learner, r, result);

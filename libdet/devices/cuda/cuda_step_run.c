@@ -78,6 +78,7 @@ static void stage_hyper(struct det_step *s, float learning_rate)
         .average_rate = det_average_rate(settings->average_decay, l->updates + 1),
         .batches_done = l->batches_done,
     };
+    s->result->finite = 0; /* until the device says something else */
 }
 
 /* Divides the losses by what was matched on all ranks. */
@@ -351,9 +352,10 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
         return det_cuda_step_part(env, s, status);
     status = wait(env, s, "a training step");
     if (status != DET_OK)
-        return given_up(env, s, status);
+        DET_TRY_RETURN(det_cuda_step_salvage(env, s, given_up(env, s, status)));
+    const bool alone = s->ranks == NULL || status != DET_OK;
     status = take_result(env, s, result);
-    if (s->ranks != NULL)
+    if (!alone)
         status = det_cuda_step_join(env, s, status, result);
     DET_TRY_RETURN(status);
     s->learner->ranges.updates +=
