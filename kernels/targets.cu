@@ -236,7 +236,9 @@ cudaError_t detk_targets_assign(cudaStream_t stream, const struct det_target_set
     return cudaGetLastError();
 }
 
-static __global__ void detk_targets_add(int ranks, const double *all, double *sum)
+/* One thread: ranks are few. */
+static __global__ void __launch_bounds__(32)
+    detk_targets_add(int ranks, const double *all, double *sum)
 {
     double of_all = 0;
     for (int r = 0; r < ranks; r++)
