@@ -177,6 +177,7 @@ static __global__ void __launch_bounds__(QUANT_THREADS)
         low = sums[t] + low;
         high = sums[tensors + t] + high;
     }
+#pragma unroll 1 /* a few threads, registers that the kernel needs for nothing else */
     for (int r = 1; r < ranks; r++) {
         seen += 2 * tensors;
         low += seen[t];

@@ -97,10 +97,15 @@ static void follow(struct tiny *tiny, struct det_communicator *c, const struct a
 {
     const struct det_learner *from = alone->learner;
     float *const to[] = {tiny->gpu->params, tiny->gpu->slots[0]};
+    const size_t piece = 8192;
     for (int i = 0; i < 2; i++) {
         if (from != NULL)
             memcpy(to[i], i == 0 ? from->params : from->slots[0], param_bytes(tiny));
-        assert_ok(tiny->env, det_ranks_broadcast(tiny->env, c, to[i], param_bytes(tiny)));
+        for (size_t at = 0; at < param_bytes(tiny); at += piece) /* what the ranks' file takes */
+            assert_ok(tiny->env,
+                      det_ranks_broadcast(tiny->env, c, (uint8_t *)to[i] + at,
+                                          param_bytes(tiny) - at < piece ? param_bytes(tiny) - at
+                                                                         : piece));
     }
     assert_ok(tiny->env, det_learner_push(tiny->env, tiny->gpu));
 }
