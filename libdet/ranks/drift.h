@@ -1,5 +1,5 @@
-/* drift.h: ranks whose weights are no longer the same. All make the same updates, so that is a fault
- * of a machine, and each goes on from what is wrong: they look every hundred updates. */
+/* drift.h: ranks whose weights are no longer the same. All make the same updates, so that is a
+ * fault of a machine, and all go on from what is wrong: they look every hundred updates. */
 #ifndef DET_RANKS_DRIFT_H
 #define DET_RANKS_DRIFT_H
 

@@ -113,7 +113,8 @@ typedef struct det_trainer_settings {
     /** with several ranks: asked between the operations of a step (on a GPU: while its end is
      * waited for) and the images of an evaluation; not 0, on any rank: what was done of the step
      * is dropped, and the training stops on all ranks as det_trainer_run() says of its callback,
-     * within the time of an operation. For signals: mpirun leaves a process a second. NULL, the default: only the callback stops */
+     * within the time of an operation. For signals: mpirun leaves a process a second. NULL, the
+     * default: only the callback stops */
     int (*wants_stop)(void *user);
     void *wants_stop_user;
 } det_trainer_settings;
