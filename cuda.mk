@@ -55,9 +55,9 @@ KERNEL_UNITS := depthwise depthwise_gradients sums ends layers
 UNIT_depthwise           := dwconv_forward
 UNIT_depthwise_gradients := dwconv_backward_data dwconv_backward_weight
 # Over pixels (kernels/reduce.cuh).
-UNIT_sums    := bn_apply bn_backward bn_moving bn_statistics bias_backward reduce weight_gradient
+UNIT_sums    := bn_apply bn_backward bn_join bn_moving bn_statistics bias_backward reduce weight_gradient
 # Of a step: pictures and detections, losses and update.
-UNIT_ends    := accumulate_gradients gradient_norm losses mean_gradients optimizer pictures postprocess preprocess targets
+UNIT_ends    := accumulate_gradients checksum gradient_norm losses mean_gradients optimizer pictures postprocess preprocess targets
 UNIT_layers  := $(filter-out $(foreach u,$(KERNEL_UNITS),$(UNIT_$u)),$(basename $(notdir $(KERNEL_SRC))))
 KERNEL_OBJ   := $(KERNEL_UNITS:%=$(OBJ)/kernels/%.o)
 unit_of       = $(UNIT_$(basename $(notdir $(1))):%=kernels/%.cu)

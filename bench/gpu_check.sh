@@ -286,9 +286,9 @@ else
     leave_out torch "python3 is not installed"
 fi
 # shellcheck disable=SC2046
-part tests 75 bench/gpu_groups.sh 40 "$tests" $("$tests" --list | grep -v '^test_cuda_ranks$')
+part tests 75 bench/gpu_groups.sh 40 "$tests" $("$tests" --list | grep -v '^test_cuda_ranks')
 if [ "$gpus" -gt 1 ]; then
-    part ranks 60 bench/gpu_groups.sh 55 "$tests" test_cuda_ranks
+    part ranks 60 bench/gpu_groups.sh 55 "$tests" test_cuda_ranks test_cuda_ranks_modes
 else
     leave_out ranks "one GPU"
 fi

@@ -27,6 +27,18 @@ cudaError_t detk_bn_backward(cudaStream_t stream, enum detk_type type, int64_t r
                              const float *beta, const float *mean, const float *variance,
                              float epsilon, enum det_activation act, void *din, bool accumulate,
                              float *dgamma, float *dbeta, void *workspace);
+/* The same in two: sums over the rows, which are dgamma and dbeta; and din with what these have
+ * become: of several ranks that normalise together, their sums divided by the number of ranks. */
+cudaError_t detk_bn_backward_sums(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                                  const void *in, const void *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
+                                  float epsilon, enum det_activation act, float *dgamma,
+                                  float *dbeta, void *workspace);
+cudaError_t detk_bn_backward_rows(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                                  const void *in, const void *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
+                                  float epsilon, enum det_activation act, const float *dgamma,
+                                  const float *dbeta, void *din, bool accumulate);
 /* Gradients of apply alone: mean and variance are constants (frozen batch norm). */
 cudaError_t detk_bn_frozen_backward(cudaStream_t stream, enum detk_type type, int64_t rows,
                                     int32_t c, const void *in, const void *dout, const float *gamma,
@@ -36,6 +48,15 @@ cudaError_t detk_bn_frozen_backward(cudaStream_t stream, enum detk_type type, in
 /* sums[c] (+)= column sums of in [rows, c]: the gradient of a bias. */
 cudaError_t detk_bias_backward(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
                                const void *in, float *sums, bool accumulate, void *workspace);
+
+/* Of ranks that normalise together, each with as many rows; all [ranks][2][c] is what each has of
+ * its own: mean and variance become those of all rows; first and second, sums over the rows, the
+ * sums of all ranks divided by their number. In double, in the order of the ranks, as
+ * model/net_sync.c. */
+cudaError_t detk_bn_join_statistics(cudaStream_t stream, int32_t ranks, int32_t c, const float *all,
+                                    float *mean, float *variance);
+cudaError_t detk_bn_join_sums(cudaStream_t stream, int32_t ranks, int32_t c, const float *all,
+                              float *first, float *second);
 
 /* One batch norm's moving statistics; the table lies in device memory. */
 struct detk_bn_moving {

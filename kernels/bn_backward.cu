@@ -79,10 +79,14 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
     }
 }
 
+/* What a call does of it. */
+enum parts { SUMS = 1, ROWS = 2, FROZEN_ROWS = 4 };
+
 struct arguments {
     const float *gamma, *beta, *mean, *variance;
     float epsilon;
-    bool relu6, accumulate, frozen;
+    bool relu6, accumulate;
+    int parts;
     float *dgamma, *dbeta, *partial;
 };
 
@@ -92,16 +96,19 @@ static cudaError_t launch_gradients(cudaStream_t stream, int64_t rows, int32_t c
 {
     const struct det_strips strips = bn_strips(rows, c, N);
     const dim3 grid = det_strips_grid(strips), block = strips.tile.block;
-    DET_LAUNCH((detk_bn_gradient_sums<T, N>), grid, block,
-               (size_t)block.x * block.y * N * 2 * sizeof(float), stream, strips, c, in, dout,
-               a.gamma, a.beta, a.mean, a.variance, a.epsilon, a.relu6, a.partial);
-    const cudaError_t error =
-        det_add_strips(stream, strips.strips, 2 * c, a.partial, c, a.dbeta, a.dgamma, false);
-    if (error != cudaSuccess)
-        return error;
-    const float *dbeta = a.frozen ? nullptr : a.dbeta;
-    DET_LAUNCH((detk_bn_gradient_rows<T, N>), grid, block, 0, stream, strips, c, in, dout, a.gamma,
-               a.beta, a.mean, a.variance, a.epsilon, a.relu6, dbeta, a.dgamma, din, a.accumulate);
+    if ((a.parts & SUMS) != 0) {
+        DET_LAUNCH((detk_bn_gradient_sums<T, N>), grid, block,
+                   (size_t)block.x * block.y * N * 2 * sizeof(float), stream, strips, c, in, dout,
+                   a.gamma, a.beta, a.mean, a.variance, a.epsilon, a.relu6, a.partial);
+        const cudaError_t error =
+            det_add_strips(stream, strips.strips, 2 * c, a.partial, c, a.dbeta, a.dgamma, false);
+        if (error != cudaSuccess)
+            return error;
+    }
+    if ((a.parts & ~SUMS) != 0)
+        DET_LAUNCH((detk_bn_gradient_rows<T, N>), grid, block, 0, stream, strips, c, in, dout,
+                   a.gamma, a.beta, a.mean, a.variance, a.epsilon, a.relu6,
+                   (a.parts & ROWS) != 0 ? a.dbeta : nullptr, a.dgamma, din, a.accumulate);
     return cudaGetLastError();
 }
 
@@ -138,10 +145,50 @@ cudaError_t detk_bn_backward(cudaStream_t stream, enum detk_type type, int64_t r
                                 epsilon,
                                 act == DET_ACTIVATION_RELU6,
                                 accumulate,
-                                false,
+                                SUMS | ROWS,
                                 dgamma,
                                 dbeta,
                                 static_cast<float *>(workspace)};
+    return backward(stream, type, rows, c, in, dout, din, a);
+}
+
+cudaError_t detk_bn_backward_sums(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                                  const void *in, const void *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
+                                  float epsilon, enum det_activation act, float *dgamma,
+                                  float *dbeta, void *workspace)
+{
+    const struct arguments a = {gamma,
+                                beta,
+                                mean,
+                                variance,
+                                epsilon,
+                                act == DET_ACTIVATION_RELU6,
+                                false,
+                                SUMS,
+                                dgamma,
+                                dbeta,
+                                static_cast<float *>(workspace)};
+    return backward(stream, type, rows, c, in, dout, nullptr, a);
+}
+
+cudaError_t detk_bn_backward_rows(cudaStream_t stream, enum detk_type type, int64_t rows, int32_t c,
+                                  const void *in, const void *dout, const float *gamma,
+                                  const float *beta, const float *mean, const float *variance,
+                                  float epsilon, enum det_activation act, const float *dgamma,
+                                  const float *dbeta, void *din, bool accumulate)
+{
+    const struct arguments a = {gamma,
+                                beta,
+                                mean,
+                                variance,
+                                epsilon,
+                                act == DET_ACTIVATION_RELU6,
+                                accumulate,
+                                ROWS,
+                                const_cast<float *>(dgamma),
+                                const_cast<float *>(dbeta),
+                                nullptr};
     return backward(stream, type, rows, c, in, dout, din, a);
 }
 
@@ -158,7 +205,7 @@ cudaError_t detk_bn_frozen_backward(cudaStream_t stream, enum detk_type type, in
                                 epsilon,
                                 act == DET_ACTIVATION_RELU6,
                                 accumulate,
-                                true,
+                                SUMS | FROZEN_ROWS,
                                 dgamma,
                                 dbeta,
                                 static_cast<float *>(workspace)};

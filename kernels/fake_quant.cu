@@ -165,16 +165,23 @@ cudaError_t detk_learn_range(cudaStream_t stream, enum detk_type type, int64_t c
 }
 
 static __global__ void __launch_bounds__(QUANT_THREADS)
-    detk_take_ranges(int tensors, struct detk_ranges ranges, float share, float *sums,
-                     const struct detk_hyper *hyper, const struct detk_step_result *step)
+    detk_take_ranges(int tensors, struct detk_ranges ranges, const float *seen, int ranks,
+                     float share, float *sums, const struct detk_hyper *hyper,
+                     const struct detk_step_result *step)
 {
     const int t = (int)(blockIdx.x * QUANT_THREADS + threadIdx.x);
     if (step->finite == 0 || t >= tensors)
         return;
-    float low = ranges.with_low[t], high = ranges.with_high[t];
+    float low = seen[t], high = seen[tensors + t];
     if (sums != nullptr && hyper->batches_done > 0) {
         low = sums[t] + low;
         high = sums[tensors + t] + high;
+    }
+#pragma unroll 1 /* a few threads, registers that the kernel needs for nothing else */
+    for (int r = 1; r < ranks; r++) {
+        seen += 2 * tensors;
+        low += seen[t];
+        high += seen[tensors + t];
     }
     if (sums != nullptr && step->update == 0) {
         sums[t] = low;
@@ -186,11 +193,12 @@ static __global__ void __launch_bounds__(QUANT_THREADS)
 }
 
 cudaError_t detk_keep_ranges(cudaStream_t stream, int32_t tensors, const struct detk_ranges *ranges,
-                             int32_t batches, float *sums, const struct detk_hyper *hyper,
-                             const struct detk_step_result *step)
+                             const float *seen, int32_t ranks, int32_t batches, float *sums,
+                             const struct detk_hyper *hyper, const struct detk_step_result *step)
 {
+    const float share = (float)(1.0 / ((double)batches * (double)ranks));
     DET_LAUNCH(detk_take_ranges, dim3((unsigned)det_ceil_div(tensors, QUANT_THREADS)),
-               dim3(QUANT_THREADS), 0, stream, (int)tensors, *ranges, (float)(1.0 / batches), sums,
+               dim3(QUANT_THREADS), 0, stream, (int)tensors, *ranges, seen, (int)ranks, share, sums,
                hyper, step);
     return cudaGetLastError();
 }

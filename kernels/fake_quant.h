@@ -45,12 +45,15 @@ cudaError_t detk_round_pixels(cudaStream_t stream, enum detk_type type, int64_t 
 struct detk_hyper;
 struct detk_step_result;
 
-/* The averages become those with this batch. With several batches an update they become the mean of
- * what each has made of those before the update, behind the last: sums [2 * tensors], in which
- * hyper->batches_done of them are; NULL for one batch. Nothing where the step is not finite. */
+/* The averages become those with this batch, of several ranks the mean of what the batch of each
+ * has made of them: seen [ranks][2 * tensors], the low ones, then the high ones; of one alone
+ * with_low, behind which with_high lies. With several batches an update they become the mean over
+ * these, too, behind the last: sums [2 * tensors], in which hyper->batches_done of them are; NULL
+ * for one batch. Added up in the order of the ranks, batch after batch, as det_reduction does.
+ * Nothing where the step is not finite. */
 cudaError_t detk_keep_ranges(cudaStream_t stream, int32_t tensors, const struct detk_ranges *ranges,
-                             int32_t batches, float *sums, const struct detk_hyper *hyper,
-                             const struct detk_step_result *step);
+                             const float *seen, int32_t ranks, int32_t batches, float *sums,
+                             const struct detk_hyper *hyper, const struct detk_step_result *step);
 
 DETK_END
 #endif

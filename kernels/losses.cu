@@ -15,11 +15,11 @@ struct scales {
 };
 
 __device__ __forceinline__ struct scales scales_of(const struct det_loss_settings &settings,
-                                                   double box_weight_sum)
+                                                   double box_weight_sum, int ranks)
 {
     struct scales s;
     s.normalizer =
-        settings.normalize_loss_by_num_matches && box_weight_sum > 1 ? box_weight_sum : 1;
+        (settings.normalize_loss_by_num_matches && box_weight_sum > 1 ? box_weight_sum : 1) / ranks;
     const double code_size = settings.normalize_loc_loss_by_codesize ? 4 : 1;
     s.localization = (double)settings.localization_weight / (s.normalizer * code_size);
     s.classification = (double)settings.classification_weight / s.normalizer;
@@ -78,10 +78,10 @@ struct arrays {
 /* partial [block]: localization, classification before scaling. */
 static __global__ void __launch_bounds__(LOSSES_THREADS)
     detk_losses_rows(const struct det_loss_settings settings, int64_t rows, int columns,
-                     const struct detk_targets targets, const struct arrays arrays,
+                     const struct detk_targets targets, int ranks, const struct arrays arrays,
                      struct det_two_sums *partial)
 {
-    const struct scales scales = scales_of(settings, *targets.box_weight_sum);
+    const struct scales scales = scales_of(settings, *targets.box_weight_sum, ranks);
     const float class_scale = (float)scales.classification, box_scale = (float)scales.localization;
     const int64_t first = (int64_t)blockIdx.x * LOSSES_ROWS;
     const int count = rows - first < LOSSES_ROWS ? (int)(rows - first) : LOSSES_ROWS;
@@ -120,7 +120,7 @@ static __global__ void __launch_bounds__(LOSSES_THREADS)
 static __global__ void __launch_bounds__(LOSSES_THREADS)
     detk_losses_total(const struct det_loss_settings settings, int count,
                       const struct det_two_sums *partial, const struct detk_targets targets,
-                      struct detk_loss_values *values)
+                      int ranks, struct detk_loss_values *values)
 {
     struct det_two_sums sums = {0, 0};
     for (int i = (int)threadIdx.x; i < count; i += LOSSES_THREADS) {
@@ -130,7 +130,7 @@ static __global__ void __launch_bounds__(LOSSES_THREADS)
     sums = det_block_sum<LOSSES_THREADS>(sums);
     if (threadIdx.x != 0)
         return;
-    const struct scales scales = scales_of(settings, *targets.box_weight_sum);
+    const struct scales scales = scales_of(settings, *targets.box_weight_sum, ranks);
     struct detk_loss_values found;
     found.localization = sums.first * scales.localization;
     found.classification = sums.second * scales.classification;
@@ -152,15 +152,16 @@ size_t detk_losses_workspace(int32_t n, int32_t anchors, int32_t class_count)
 
 cudaError_t detk_losses(cudaStream_t stream, const struct det_loss_settings *settings, int32_t n,
                         int32_t anchors, int32_t class_count, const struct detk_targets *targets,
-                        const float *logits, const float *encodings, float *logit_gradients,
-                        float *encoding_gradients, struct detk_loss_values *values, void *workspace)
+                        int32_t ranks, const float *logits, const float *encodings,
+                        float *logit_gradients, float *encoding_gradients,
+                        struct detk_loss_values *values, void *workspace)
 {
     struct det_two_sums *const partial = static_cast<struct det_two_sums *>(workspace);
     const struct arrays arrays = {logits, encodings, logit_gradients, encoding_gradients};
     const unsigned blocks = blocks_of(n, anchors);
     DET_LAUNCH(detk_losses_rows, dim3(blocks), dim3(LOSSES_THREADS), 0, stream, *settings,
-               (int64_t)n * anchors, class_count + 1, *targets, arrays, partial);
+               (int64_t)n * anchors, class_count + 1, *targets, (int)ranks, arrays, partial);
     DET_LAUNCH(detk_losses_total, dim3(1), dim3(LOSSES_THREADS), 0, stream, *settings, (int)blocks,
-               partial, *targets, values);
+               partial, *targets, (int)ranks, values);
     return cudaGetLastError();
 }

@@ -16,13 +16,15 @@ struct detk_loss_values {
 };
 
 size_t detk_losses_workspace(int32_t n, int32_t anchors, int32_t class_count);
-/* logits [n][anchors][K + 1], encodings [n][anchors][4], gradients of the same shapes written (both
+/* Of `ranks` that learn together, whose mean the losses become, they are divided by what is the
+ * share of each, with *targets->box_weight_sum being that of all (detk_targets_join()); 1: alone.
+ * logits [n][anchors][K + 1], encodings [n][anchors][4], gradients of the same shapes written (both
  * or neither NULL). */
 cudaError_t detk_losses(cudaStream_t stream, const struct det_loss_settings *settings, int32_t n,
                         int32_t anchors, int32_t class_count, const struct detk_targets *targets,
-                        const float *logits, const float *encodings, float *logit_gradients,
-                        float *encoding_gradients, struct detk_loss_values *values,
-                        void *workspace);
+                        int32_t ranks, const float *logits, const float *encodings,
+                        float *logit_gradients, float *encoding_gradients,
+                        struct detk_loss_values *values, void *workspace);
 
 DETK_END
 #endif

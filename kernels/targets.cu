@@ -235,3 +235,21 @@ cudaError_t detk_targets_assign(cudaStream_t stream, const struct det_target_set
                *targets);
     return cudaGetLastError();
 }
+
+/* One thread: ranks are few. */
+static __global__ void __launch_bounds__(32)
+    detk_targets_add(int ranks, const double *all, double *sum)
+{
+    double of_all = 0;
+    for (int r = 0; r < ranks; r++)
+        of_all += all[r];
+    *sum = of_all;
+}
+
+cudaError_t detk_targets_join(cudaStream_t stream, const double *all, int32_t ranks,
+                              const struct detk_targets *targets)
+{
+    DET_LAUNCH(detk_targets_add, dim3(1), dim3(1), 0, stream, (int)ranks, all,
+               targets->box_weight_sum);
+    return cudaGetLastError();
+}

@@ -35,6 +35,10 @@ cudaError_t detk_targets_assign(cudaStream_t stream, const struct det_target_set
                                 const float (*anchors)[4], int32_t anchor_count, int32_t n,
                                 int32_t most_boxes, const struct detk_truths *truths,
                                 const struct detk_targets *targets, void *workspace);
+/* Of ranks that learn together: *targets->box_weight_sum becomes the sum of theirs, all [ranks], in
+ * their order. */
+cudaError_t detk_targets_join(cudaStream_t stream, const double *all, int32_t ranks,
+                              const struct detk_targets *targets);
 
 DETK_END
 #endif

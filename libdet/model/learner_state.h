@@ -44,8 +44,8 @@ struct det_learner_settings {
     bool sync_batch_norm;
     bool bf16_gradients;
     size_t bucket_floats; /* gradients that travel together, at least; 0: what is usual */
-    /* asked between the operations of a step of several ranks: it is dropped then, CANCELLED;
-     * NULL: nobody is asked */
+    /* asked between the operations of a step of several ranks, on a GPU while its end is waited
+     * for: it is dropped then, CANCELLED; NULL: nobody is asked */
     bool (*wants_stop)(void *user);
     void *wants_stop_user;
 };

@@ -207,6 +207,145 @@ static void bias_backward_of(struct data *d, size_t number)
         check_bias_backward(d, number % 4 == 0);
 }
 
+static const float *rows_of(const struct data *d, const float *values, int32_t rank, int32_t ranks)
+{
+    return values + (size_t)rank * (size_t)(d->rows / ranks) * (size_t)d->c;
+}
+
+/* Statistics and sums [2 * c] of each rank's rows, one rank behind the other. */
+static float *part_statistics(struct data *d, int32_t ranks)
+{
+    const size_t c = (size_t)d->c, values = 2 * c;
+    const int64_t rows = d->rows / ranks;
+    float *all = test_device_alloc((size_t)ranks * values * sizeof *all);
+    for (int32_t r = 0; r < ranks; r++) {
+        void *in =
+            test_device_values(d->type, rows_of(d, d->in, r, ranks), (size_t)rows * (size_t)d->c);
+        assert_cuda(detk_bn_statistics(0, d->type, rows, d->c, in, all + (size_t)r * values,
+                                       all + (size_t)r * values + c, d->workspace));
+        test_device_free(in);
+    }
+    return all;
+}
+
+/* The host's own sum over the ranks, in double; of moments (`moments`) or of sums. */
+static void join_on_host(const float *all, int32_t ranks, int32_t c, bool moments, float *first,
+                         float *second)
+{
+    for (int32_t k = 0; k < c; k++) {
+        double a = 0, b = 0;
+        for (int32_t r = 0; r < ranks; r++)
+            a += (double)all[2 * c * r + k];
+        for (int32_t r = 0; r < ranks; r++) {
+            const double off = (double)all[2 * c * r + k] - a / ranks;
+            b += (double)all[2 * c * r + c + k] + (moments ? off * off : 0);
+        }
+        first[k] = (float)(a / ranks);
+        second[k] = (float)(b / ranks);
+    }
+}
+
+/* The ranks' mean and variance are those of all rows, and to the bit what the CPU makes of the
+ * parts. */
+static void check_joined_statistics(struct data *d, int32_t ranks)
+{
+    const size_t c = (size_t)d->c, bytes = 2 * c * sizeof(float);
+    float *all = part_statistics(d, ranks), *parts = malloc((size_t)ranks * bytes);
+    float *got = malloc(bytes), *wanted = malloc(bytes), *out = malloc(d->count * sizeof *out);
+    assert_true(parts != NULL && got != NULL && wanted != NULL && out != NULL);
+    test_device_read(parts, all, (size_t)ranks * bytes);
+    join_on_host(parts, ranks, d->c, true, wanted, wanted + c);
+    assert_cuda(detk_bn_join_statistics(0, ranks, d->c, all, d->device_mean, d->device_variance));
+    test_device_read(got, d->device_mean, bytes / 2);
+    test_device_read(got + c, d->device_variance, bytes / 2);
+    assert_memory_equal(got, wanted, bytes);
+    detk_bn_forward__ref(&d->exec, d->rows, d->c, d->in, d->gamma, d->beta, EPSILON,
+                         DET_ACTIVATION_NONE, out, wanted, wanted + c);
+    check("joined mean", d, got, wanted, c, 1e-6);
+    check("joined variance", d, got + c, wanted + c, c, d->in[0] > 100 ? 3e-4 : 1e-5);
+    test_device_free(all);
+    free(parts);
+    free(got);
+    free(wanted);
+    free(out);
+}
+
+/* Half of a backward on each rank, the sums joined, the other half: the whole's gradient. */
+static void check_joined_backward(struct data *d, int32_t ranks, enum det_activation act,
+                                  bool accumulate)
+{
+    const size_t c = (size_t)d->c, part = d->count / (size_t)ranks;
+    const int64_t rows = d->rows / ranks;
+    float *wanted = fill(d->count, 9, 1, 0), *got = malloc(d->count * sizeof *got);
+    float *sums = malloc((4 + 2 * (size_t)ranks) * c * sizeof *sums), *parts = sums + 4 * c;
+    assert_true(got != NULL && sums != NULL);
+    test_round(d->type, wanted, d->count);
+    memcpy(got, wanted, d->count * sizeof *got);
+    detk_bn_backward__ref(&d->exec, d->rows, d->c, d->in, d->dout, d->gamma, d->beta, d->mean,
+                          d->variance, EPSILON, act, wanted, accumulate, sums, sums + c);
+    float *all = test_device_alloc(2 * (size_t)ranks * c * sizeof *all);
+    float *joined = test_device_alloc(2 * c * sizeof *joined);
+    for (int half = 0; half < 2; half++) {
+        for (int32_t r = 0; r < ranks; r++) {
+            void *in = test_device_values(d->type, rows_of(d, d->in, r, ranks), part);
+            void *dout = test_device_values(d->type, rows_of(d, d->dout, r, ranks), part);
+            void *din = test_device_values(d->type, rows_of(d, got, r, ranks), part);
+            float *mine = all + 2 * (size_t)r * c;
+            assert_cuda(
+                half == 0
+                    ? detk_bn_backward_sums(0, d->type, rows, d->c, in, dout, d->device_gamma,
+                                            d->device_beta, d->device_mean, d->device_variance,
+                                            EPSILON, act, mine + c, mine, d->workspace)
+                    : detk_bn_backward_rows(0, d->type, rows, d->c, in, dout, d->device_gamma,
+                                            d->device_beta, d->device_mean, d->device_variance,
+                                            EPSILON, act, joined + c, joined, din, accumulate));
+            if (half == 1)
+                test_device_read_values(d->type, got + (size_t)r * part, din, part);
+            test_device_free(in);
+            test_device_free(dout);
+            test_device_free(din);
+        }
+        if (half == 0)
+            assert_cuda(detk_bn_join_sums(0, ranks, d->c, all, joined, joined + c));
+    }
+    test_device_read(parts, all, 2 * (size_t)ranks * c * sizeof *parts);
+    join_on_host(parts, ranks, d->c, false, sums + 2 * c, sums + 3 * c);
+    test_device_read(parts, joined, 2 * c * sizeof *parts);
+    assert_memory_equal(parts, sums + 2 * c, 2 * c * sizeof *parts);
+    for (size_t k = 0; k < 2 * c; k++) /* the whole's share of each rank */
+        sums[k] /= (float)ranks;
+    check("din of ranks", d, got, wanted, d->count, test_bound(d->type));
+    check("dgamma of ranks", d, parts + c, sums, c, 2e-5);
+    check("dbeta of ranks", d, parts, sums + c, c, 2e-5);
+    test_device_free(all);
+    test_device_free(joined);
+    free(wanted);
+    free(got);
+    free(sums);
+}
+
+static void ranks_of(struct data *d, size_t number)
+{
+    const int32_t ranks = d->rows % 3 == 0 ? 3 : 2;
+    if (d->rows % ranks != 0 || d->rows > 300)
+        return;
+    check_joined_statistics(d, ranks);
+    if (number % 3 != 0) {
+        assert_cuda(cudaMemcpy(d->device_mean, d->mean, (size_t)d->c * sizeof(float),
+                               cudaMemcpyHostToDevice));
+        assert_cuda(cudaMemcpy(d->device_variance, d->variance, (size_t)d->c * sizeof(float),
+                               cudaMemcpyHostToDevice));
+        check_joined_backward(
+            d, ranks, number % 2 != 0 ? DET_ACTIVATION_RELU6 : DET_ACTIVATION_NONE, number % 4 < 2);
+    }
+}
+
+static void ranks_are_one_batch(void **state)
+{
+    (void)state;
+    each_size(ranks_of);
+}
+
 static void statistics_agree(void **state)
 {
     (void)state;
@@ -345,13 +484,10 @@ static void moving_statistics_move_in_order(void **state)
 int test_cuda_bn(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statistics_agree),
-        cmocka_unit_test(apply_agrees),
-        cmocka_unit_test(backward_agrees),
-        cmocka_unit_test(bias_backward_agree),
-        cmocka_unit_test(nan_stays_in_its_channel),
-        cmocka_unit_test(gradients_pass_a_nan),
-        cmocka_unit_test(moving_statistics_move_in_order),
+        cmocka_unit_test(statistics_agree),     cmocka_unit_test(apply_agrees),
+        cmocka_unit_test(backward_agrees),      cmocka_unit_test(bias_backward_agree),
+        cmocka_unit_test(ranks_are_one_batch),  cmocka_unit_test(nan_stays_in_its_channel),
+        cmocka_unit_test(gradients_pass_a_nan), cmocka_unit_test(moving_statistics_move_in_order),
     };
     return cmocka_run_group_tests_name("cuda_bn", tests, NULL, NULL);
 }

@@ -69,7 +69,8 @@ static void ranges_are_averaged(void **state)
                 for (int32_t finite = 0; finite < 2; finite++) {
                     const struct detk_step_result found = {.finite = finite, .update = finite};
                     struct detk_step_result *step = test_device_copy(&found, sizeof found);
-                    assert_cuda(detk_keep_ranges(0, TENSORS, &r.at, 1, NULL, NULL, step));
+                    assert_cuda(
+                        detk_keep_ranges(0, TENSORS, &r.at, r.at.with_low, 1, 1, NULL, NULL, step));
                     read_ranges(&r, got);
                     assert_true(got[2] == (finite ? want_low : low[2]));
                     assert_true(got[TENSORS + 2] == (finite ? want_high : high[2]));
@@ -103,7 +104,8 @@ static void ranges_of_an_update_are_a_mean(void **state)
             const struct detk_step_result found = {.finite = finite, .update = finite && last};
             struct detk_hyper *at = test_device_copy(&hyper, sizeof hyper);
             struct detk_step_result *step = test_device_copy(&found, sizeof found);
-            assert_cuda(detk_keep_ranges(0, TENSORS, &r.at, BATCHES, sums, at, step));
+            assert_cuda(
+                detk_keep_ranges(0, TENSORS, &r.at, r.at.with_low, 1, BATCHES, sums, at, step));
             read_ranges(&r, got);
             for (int t = 0; t < 2 * TENSORS; t++) {
                 const float before = t < TENSORS ? low[t] : high[t - TENSORS];
@@ -117,6 +119,44 @@ static void ranges_of_an_update_are_a_mean(void **state)
     }
     test_device_free(sums);
     test_device_free(r.memory);
+}
+
+/* Of several ranks the mean over them and the batches, batch after batch, rank after rank, which is
+ * the order of one process that has all batches. */
+static void ranges_of_ranks_are_a_mean(void **state)
+{
+    (void)state;
+    enum { RANKS = 3, VALUES = 2 * TENSORS };
+    static const float low[TENSORS] = {-1, 0, -.5f, 0, -3}, high[TENSORS] = {1, 0, 2, 6, 0};
+    for (int32_t ranks = 2; ranks <= RANKS; ranks++)
+        for (int32_t batches = 1; batches <= 2; batches++) {
+            struct device_ranges r = open_ranges(low, high, 1);
+            float *sums = test_device_alloc(VALUES * sizeof *sums), sum[VALUES] = {0};
+            float got[4 * TENSORS];
+            for (int32_t b = 0; b < batches; b++) {
+                const bool last = b + 1 == batches;
+                const struct detk_hyper hyper = {.batches_done = b};
+                const struct detk_step_result found = {.finite = 1, .update = last};
+                float seen[RANKS][VALUES];
+                test_fill(seen[0], RANKS * VALUES, (uint32_t)(b + 10 * ranks));
+                struct detk_hyper *at = test_device_copy(&hyper, sizeof hyper);
+                struct detk_step_result *step = test_device_copy(&found, sizeof found);
+                float *all = test_device_copy(seen, sizeof seen);
+                assert_cuda(detk_keep_ranges(0, TENSORS, &r.at, all, ranks, batches,
+                                             batches > 1 ? sums : NULL, at, step));
+                for (int32_t k = 0; k < ranks; k++)
+                    for (int t = 0; t < VALUES; t++)
+                        sum[t] = b + k == 0 ? seen[k][t] : sum[t] + seen[k][t];
+                test_device_free(at);
+                test_device_free(step);
+                test_device_free(all);
+            }
+            read_ranges(&r, got);
+            for (int t = 0; t < VALUES; t++)
+                assert_true(got[t] == sum[t] * (float)(1.0 / (batches * ranks)));
+            test_device_free(sums);
+            test_device_free(r.memory);
+        }
 }
 
 static struct det_fake_quant quant_of(float low, float high, bool relu6)
@@ -247,8 +287,11 @@ static void nothing_is_no_work(void **state)
 int test_cuda_fake_quant(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(ranges_are_averaged), cmocka_unit_test(ranges_of_an_update_are_a_mean),
-        cmocka_unit_test(rounding_agrees),     cmocka_unit_test(grey_levels_agree),
+        cmocka_unit_test(ranges_are_averaged),
+        cmocka_unit_test(ranges_of_an_update_are_a_mean),
+        cmocka_unit_test(ranges_of_ranks_are_a_mean),
+        cmocka_unit_test(rounding_agrees),
+        cmocka_unit_test(grey_levels_agree),
         cmocka_unit_test(nothing_is_no_work),
     };
     return cmocka_run_group_tests_name("cuda_fake_quant", tests, NULL, NULL);

@@ -109,11 +109,12 @@ static void close_batch(struct batch *b)
 }
 
 static struct detk_loss_values run_device(struct batch *b, const struct det_loss_settings *settings,
-                                          bool gradients)
+                                          int32_t ranks, bool gradients)
 {
     struct detk_loss_values got;
-    assert_cuda(detk_losses(0, settings, b->n, b->anchors, b->classes, &b->device, b->device_logits,
-                            b->device_encodings, gradients ? b->logit_gradients : NULL,
+    assert_cuda(detk_losses(0, settings, b->n, b->anchors, b->classes, &b->device, ranks,
+                            b->device_logits, b->device_encodings,
+                            gradients ? b->logit_gradients : NULL,
                             gradients ? b->encoding_gradients : NULL, b->values, b->workspace));
     test_device_read(&got, b->values, sizeof got);
     return got;
@@ -132,7 +133,15 @@ static void check_gradients(const char *what, const float *device, const float *
     free(got);
 }
 
-static void compare(struct batch *b, const struct det_loss_settings *settings)
+/* Of several ranks: divided by the share of each in what is matched on all. */
+static double share_of(const struct batch *b, const struct det_loss_settings *settings,
+                       int32_t ranks)
+{
+    const double sum = b->targets.box_weight_sum;
+    return (settings->normalize_loss_by_num_matches && sum > 1 ? sum : 1) / ranks;
+}
+
+static void compare(struct batch *b, const struct det_loss_settings *settings, int32_t ranks)
 {
     struct det_env *env = &b->t.env;
     struct det_losses *losses;
@@ -140,10 +149,12 @@ static void compare(struct batch *b, const struct det_loss_settings *settings)
     float *logit_gradients = malloc(b->logit_count * sizeof(float));
     float *encoding_gradients = malloc(b->rows * 4 * sizeof(float));
     assert_ok(env, det_losses_create(env, settings, b->n, b->anchors, b->classes, &losses));
+    if (ranks > 1)
+        det_losses_divide_by(losses, share_of(b, settings, ranks));
     assert_ok(env, det_losses_compute(env, losses, NULL, &b->targets, b->logits, b->encodings,
                                       &wanted, logit_gradients, encoding_gradients));
     for (int gradients = 0; gradients < 2; gradients++) {
-        const struct detk_loss_values got = run_device(b, settings, gradients);
+        const struct detk_loss_values got = run_device(b, settings, ranks, gradients);
         assert_near(got.localization, wanted.localization, 1e-6 * fabs(wanted.localization));
         /* Terms below the smallest normal number have few bits. */
         assert_near(got.classification, wanted.classification,
@@ -179,7 +190,8 @@ static void losses_agree(void **state)
             settings.localization_weight = variant == 1 ? 2.5f : 1;
             settings.classification_weight = variant == 1 ? .5f : 1;
             open_batch(&b, sizes[s][0], sizes[s][1], sizes[s][2]);
-            compare(&b, &settings);
+            compare(&b, &settings, 1);
+            compare(&b, &settings, 2 + variant % 2);
             close_batch(&b);
         }
 }
@@ -200,14 +212,14 @@ static void nan_shows(void **state)
     const float nan = NAN;
     det_loss_settings_default(&settings);
     open_batch(&b, 1, 300, 2);
-    const struct detk_loss_values before = run_device(&b, &settings, true);
+    const struct detk_loss_values before = run_device(&b, &settings, 1, true);
     assert_cuda(cudaMemcpy(&b.device.encodings[1][2], &nan, sizeof nan, cudaMemcpyHostToDevice));
-    const struct detk_loss_values met = run_device(&b, &settings, true);
+    const struct detk_loss_values met = run_device(&b, &settings, 1, true);
     assert_true(isfinite(met.localization) && met.localization != before.localization);
     assert_cuda(cudaMemcpy(&b.device_logits[100], &nan, sizeof nan, cudaMemcpyHostToDevice));
-    assert_true(isnan(run_device(&b, &settings, true).classification));
+    assert_true(isnan(run_device(&b, &settings, 1, true).classification));
     assert_cuda(cudaMemcpy(&b.device_encodings[5 * 4], &nan, sizeof nan, cudaMemcpyHostToDevice));
-    assert_true(isnan(run_device(&b, &settings, true).localization));
+    assert_true(isnan(run_device(&b, &settings, 1, true).localization));
     for (size_t i = 0; i < b.logit_count; i++)
         assert_int_equal(is_nan_at(b.logit_gradients, i), i == 100);
     for (size_t i = 0; i < b.rows * 4; i++)

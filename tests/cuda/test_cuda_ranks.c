@@ -1,18 +1,15 @@
 /* Several ranks on CUDA, each a process with a GPU of its own: they learn as the CPU alone does
- * from all their batches, and what goes wrong on one is told to all. Under the emulation any number
- * of GPUs is there; elsewhere as many as there are. */
+ * from all their batches, and what goes wrong on one is told to all. */
 #include <math.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/launched.h"
 #include "cuda/support/device.h"
-#include "cuda/support/tiny.h"
+#include "cuda/support/ranks.h"
 #include "devices/cuda/cuda_buckets.h"
 #include "devices/cuda/cuda_device.h"
 #include "devices/cuda/cuda_tables.h"
-#include "ranks/communicator.h"
-#include "support/process_ranks.h"
 
 enum { STEPS = 4 };
 
@@ -24,36 +21,6 @@ static const struct bounds exact = {1e-5, 5e-5, 1e-6, 5e-4, 1e-6};
 static const struct bounds near = {1e-5, 1e-2, 1e-4, 3e-2, 5e-5};
 /* Gradients of eight bits of mantissa. */
 static const struct bounds rough = {1e-4, 1e-2, 1e-4, 2e-2, 1e-6};
-
-static void machine(int32_t gpus)
-{
-#ifdef DET_CUDA_EMU
-    cuda_emu_set_machine(gpus, CUDART_VERSION);
-#else
-    (void)gpus;
-#endif
-}
-
-/* The emulation had nothing to say. */
-static void finish(struct tiny *tiny)
-{
-    tiny_close(tiny);
-#ifdef DET_CUDA_EMU
-    assert_int_equal(cuda_emu_read_counts().reports, 0);
-#endif
-}
-
-/* All ranks have the same bytes. */
-static void assert_same_everywhere(struct tiny *tiny, struct det_communicator *c, const void *data,
-                                   size_t bytes)
-{
-    uint64_t sum = 1469598103934665603U, sums[8];
-    for (size_t i = 0; i < bytes; i++)
-        sum = (sum ^ ((const uint8_t *)data)[i]) * 1099511628211U;
-    assert_ok(tiny->env, det_ranks_gather(tiny->env, c, &sum, sums, sizeof sum));
-    for (int32_t r = 0; r < det_ranks_size(c); r++)
-        assert_true(sums[r] == sum);
-}
 
 /* The CPU learns from the batches of all ranks, CUDA from this one's. */
 static void step(struct tiny *tiny, struct det_communicator *c, int32_t first,
@@ -85,20 +52,19 @@ static void agree(struct det_communicator *c, struct tiny_settings settings, str
         tiny_compare_results(&cpu, &gpu, bounds.losses, bounds.norm);
         tiny_compare_params(&tiny, bounds.params, bounds.slots);
         tiny_compare_moving(&tiny, bounds.moving);
-        assert_same_everywhere(&tiny, c, tiny.gpu->params,
-                               tiny.gpu->graph.param_floats * sizeof(float));
-        assert_same_everywhere(&tiny, c, &gpu, sizeof gpu);
+        ranks_assert_same(&tiny, c, tiny.gpu->params, tiny.gpu->graph.param_floats * sizeof(float));
+        ranks_assert_same_figures(&tiny, c, &gpu);
         if (!settings.freeze_batchnorm)
             tiny_follow(&tiny);
     }
-    finish(&tiny);
+    ranks_finish(&tiny);
 }
 
 /* --- parts of a rank --- */
 
 static void frozen(struct det_communicator *c)
 {
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     agree(c, (struct tiny_settings){.freeze_batchnorm = true, .clip_norm = 0.5f}, exact);
     agree(c,
           (struct tiny_settings){
@@ -109,14 +75,14 @@ static void frozen(struct det_communicator *c)
 /* Moving statistics, too; several batches an update. */
 static void statistics(struct det_communicator *c)
 {
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     agree(c, (struct tiny_settings){0}, near);
     agree(c, (struct tiny_settings){.accumulate = 2}, near);
 }
 
 static void bf16_wire(struct det_communicator *c)
 {
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     agree(c, (struct tiny_settings){.freeze_batchnorm = true, .bf16_gradients = true}, rough);
 }
 
@@ -128,7 +94,7 @@ static void not_finite(struct det_communicator *c)
     struct det_step_result cpu, gpu;
     const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
     char wanted[128];
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
     float *before = malloc(bytes);
@@ -152,7 +118,7 @@ static void not_finite(struct det_communicator *c)
         tiny_follow(&tiny);
     }
     free(before);
-    finish(&tiny);
+    ranks_finish(&tiny);
 }
 
 /* The last rank is killed between two steps, or in the middle of one. */
@@ -162,7 +128,7 @@ static void lost(struct det_communicator *c)
     struct det_step_result result;
     const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
     char wanted[64];
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     snprintf(wanted, sizeof wanted, "rank %d ", (int)bad);
     for (int i = 0; i < 3; i++)
@@ -183,15 +149,48 @@ static void lost(struct det_communicator *c)
     free(before);
     assert_int_not_equal(
         det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result), DET_OK);
-    finish(&tiny);
+    ranks_finish(&tiny);
 }
 
 #ifdef DET_CUDA_EMU
 
+/* The last rank is killed when its device has done its part and it has not said so yet: the others
+ * have learned, and the step counts for them. */
+static void lost_late(struct det_communicator *c)
+{
+    struct tiny tiny;
+    struct det_step_result result;
+    const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
+    ranks_machine(det_ranks_size(c));
+    tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
+    const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
+    float *before = malloc(bytes);
+    assert_non_null(before);
+    memcpy(before, tiny.gpu->params, bytes);
+    assert_ok(tiny.env, det_learner_stage(tiny.env, tiny.gpu, tiny.images, tiny.truths));
+    assert_ok(tiny.env, det_learner_begin(tiny.env, tiny.gpu, 0.01f));
+    if (rank == bad) {
+        assert_cuda(cudaDeviceSynchronize());
+        raise(SIGKILL);
+    }
+    assert_ok(tiny.env, det_learner_end(tiny.env, tiny.gpu, &result));
+    assert_true(result.total_loss > 0);
+    assert_int_equal(tiny.gpu->updates, 1);
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
+    assert_memory_not_equal(before, tiny.gpu->params, bytes);
+    memcpy(before, tiny.gpu->params, bytes);
+    assert_int_equal(det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result),
+                     DET_STATUS_RANK_LOST);
+    assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
+    assert_memory_equal(before, tiny.gpu->params, bytes);
+    free(before);
+    ranks_finish(&tiny);
+}
+
 /* NCCL that is too old to be recorded is called step by step, a newer one is recorded. */
 static void recording(struct det_communicator *c)
 {
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     const struct cuda_emu_counts begin = cuda_emu_read_counts();
     agree(c, (struct tiny_settings){.freeze_batchnorm = true}, exact);
     const struct cuda_emu_counts recorded = cuda_emu_read_counts();
@@ -238,15 +237,9 @@ static void refused(struct det_communicator *c)
     const bool is_bad = det_ranks_rank(c) == bad;
     struct det_learner_settings usual, changed;
     char of_bad[64];
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     snprintf(of_bad, sizeof of_bad, "rank %d on ", (int)bad);
     det_learner_settings_default(&usual);
-    changed = usual;
-    changed.sync_batch_norm = true;
-    refuse(c, &changed, -1, DET_STATUS_UNSUPPORTED, "sync_batch_norm");
-    changed = usual;
-    changed.quantise = true;
-    refuse(c, &changed, -1, DET_STATUS_UNSUPPORTED, "graph_rewriter");
     refuse(c, &usual, 0, DET_STATUS_DEVICE, "ranks 0 and 1 on ");
     refuse(c, &usual, 0, DET_STATUS_DEVICE, "have one GPU, 0000:01:00.0: ");
     cuda_emu_set_nccl(is_bad ? 0 : 22803);
@@ -269,7 +262,7 @@ static void trapped(struct det_communicator *c)
     struct tiny tiny;
     struct det_step_result result;
     const bool bad = det_ranks_rank(c) == det_ranks_size(c) - 1;
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     for (int i = 0; i < 2; i++)
         assert_ok(tiny.env,
@@ -297,7 +290,7 @@ static void lost_idle(struct det_communicator *c)
 {
     struct tiny tiny;
     struct det_step_result result;
-    machine(det_ranks_size(c));
+    ranks_machine(det_ranks_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     for (int i = 0; i < 3; i++)
         assert_ok(tiny.env,
@@ -306,7 +299,7 @@ static void lost_idle(struct det_communicator *c)
         raise(SIGKILL);
     while (det_ranks_check(tiny.env, c) == DET_OK)
         usleep(1000);
-    finish(&tiny);
+    ranks_finish(&tiny);
 }
 
 static const struct process_part parts[] = {
@@ -316,31 +309,15 @@ static const struct process_part parts[] = {
 #ifdef DET_CUDA_EMU
     {"recording", recording}, {"refused", refused},
     {"trapped", trapped},     {"told", told},
+    {"lost_late", lost_late},
 #endif
 };
 
 /* --- several GPUs --- */
 
-static int gpus(void)
-{
-#ifdef DET_CUDA_EMU
-    return 8;
-#else
-    int count = 0;
-    if (cudaGetDeviceCount(&count) != cudaSuccess)
-        count = 0;
-    return count;
-#endif
-}
-
 static void run(const char *part, int32_t size, int32_t lost)
 {
-    if (gpus() < size) {
-        print_message("skipped: %s by %d ranks: %s\n", part, (int)size,
-                      gpus() == 1 ? "one GPU" : "not as many GPUs");
-        return;
-    }
-    process_ranks_run("test_cuda_ranks", part, size, lost);
+    ranks_run("test_cuda_ranks", part, size, lost);
 }
 
 static void equals_the_cpu(void **state)
@@ -377,6 +354,7 @@ static void emulated(void **state)
     run("refused", 2, -1);
     run("trapped", 2, -1);
     run("told", 2, 1);
+    run("lost_late", 2, 1);
 }
 
 /* The GPU that a rank opens before it has met the others: by its place on the machine, as mpirun
@@ -402,7 +380,7 @@ static void places(void **state)
     setenv("OMPI_COMM_WORLD_SIZE", "4", 1);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         setenv(cases[i].variable, cases[i].place, 1);
-        machine(cases[i].gpus);
+        ranks_machine(cases[i].gpus);
         assert_ok(&t.env,
                   cuda->device_open(&t.env, &(struct det_device_settings){.index = -1}, &device));
         assert_int_equal(device->index, cases[i].index);
@@ -410,7 +388,7 @@ static void places(void **state)
         unsetenv(cases[i].variable);
     }
     unsetenv("OMPI_COMM_WORLD_SIZE");
-    machine(1);
+    ranks_machine(1);
     test_env_check(&t);
 }
 

@@ -5,6 +5,7 @@
 
 #include "bias_act.h"
 #include "bn.h"
+#include "checksum.h"
 #include "cuda/support/device.h"
 #include "cuda/support/inference.h"
 #include "dwconv.h"
@@ -96,6 +97,26 @@ static cudaError_t bn_frozen_backward(enum detk_type t)
     return detk_bn_frozen_backward(0, t, ROWS, C, P, P, P, P, P, P, 1e-3f, DET_ACTIVATION_NONE, P,
                                    false, P, P, P);
 }
+static cudaError_t bn_backward_sums(enum detk_type t)
+{
+    return detk_bn_backward_sums(0, t, ROWS, C, P, P, P, P, P, P, 1e-3f, DET_ACTIVATION_RELU6, P, P,
+                                 P);
+}
+static cudaError_t bn_backward_rows(enum detk_type t)
+{
+    return detk_bn_backward_rows(0, t, ROWS, C, P, P, P, P, P, P, 1e-3f, DET_ACTIVATION_RELU6, P, P,
+                                 P, true);
+}
+static cudaError_t bn_join_statistics(enum detk_type t)
+{
+    (void)t;
+    return detk_bn_join_statistics(0, 2, C, P, P, P);
+}
+static cudaError_t bn_join_sums(enum detk_type t)
+{
+    (void)t;
+    return detk_bn_join_sums(0, 2, C, P, P, P);
+}
 static cudaError_t bias_backward(enum detk_type t)
 {
     return detk_bias_backward(0, t, ROWS, C, P, P, false, P);
@@ -180,7 +201,7 @@ static cudaError_t losses(enum detk_type t)
     const struct detk_targets to = targets();
     (void)t;
     det_loss_settings_default(&settings);
-    return detk_losses(0, &settings, 2, 100, 3, &to, P, P, P, P, P, P);
+    return detk_losses(0, &settings, 2, 100, 3, &to, 1, P, P, P, P, P, P);
 }
 static cudaError_t assign(enum detk_type t)
 {
@@ -190,6 +211,22 @@ static cudaError_t assign(enum detk_type t)
     (void)t;
     det_target_settings_default(&settings);
     return detk_targets_assign(0, &settings, P, 100, 2, 10, &from, &to, P);
+}
+static cudaError_t targets_join(enum detk_type t)
+{
+    const struct detk_targets to = targets();
+    (void)t;
+    return detk_targets_join(0, P, 2, &to);
+}
+static cudaError_t mean_gradients(enum detk_type t)
+{
+    (void)t;
+    return detk_mean_gradients(0, P, 5, 2, 1, P, P, P, P);
+}
+static cudaError_t checksum(enum detk_type t)
+{
+    (void)t;
+    return detk_checksum(0, 5000, P, P, P);
 }
 static cudaError_t gradient_norm(enum detk_type t)
 {
@@ -327,6 +364,10 @@ static void each_function_tells(void **state)
         FUNCTION(bn_apply),
         FUNCTION(bn_backward),
         FUNCTION(bn_frozen_backward),
+        FUNCTION(bn_backward_sums),
+        FUNCTION(bn_backward_rows),
+        FUNCTION(bn_join_statistics),
+        FUNCTION(bn_join_sums),
         FUNCTION(bias_backward),
         FUNCTION(bn_moving),
         FUNCTION(dwconv_3),
@@ -343,8 +384,11 @@ static void each_function_tells(void **state)
         FUNCTION(image_weight_gradient),
         FUNCTION(losses),
         FUNCTION(assign),
+        FUNCTION(targets_join),
         FUNCTION(gradient_norm),
         FUNCTION(accumulate_gradients),
+        FUNCTION(mean_gradients),
+        FUNCTION(checksum),
         FUNCTION(sgd),
         FUNCTION(rmsprop),
         FUNCTION(adam),

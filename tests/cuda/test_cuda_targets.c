@@ -228,11 +228,29 @@ static void lost_boxes_take_the_first_anchor(void **state)
     close_batch(&b);
 }
 
+/* In the ranks' order: 1e16 + 1 + -1e16 + 1 is 1 from left to right. */
+static void weights_of_ranks_are_added_up(void **state)
+{
+    (void)state;
+    static const double weights[] = {1e16, 1, -1e16, 1};
+    double *all = test_device_copy(weights, sizeof weights), sum = 0, wanted = 0;
+    const struct detk_targets targets = {.box_weight_sum = test_device_alloc(sizeof sum)};
+    for (int32_t ranks = 1; ranks <= 4; ranks++) {
+        wanted += weights[ranks - 1];
+        assert_cuda(detk_targets_join(0, all, ranks, &targets));
+        test_device_read(&sum, targets.box_weight_sum, sizeof sum);
+        assert_true(sum == wanted);
+    }
+    test_device_free(all);
+    test_device_free(targets.box_weight_sum);
+}
+
 int test_cuda_targets(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(matches_are_equal),
         cmocka_unit_test(lost_boxes_take_the_first_anchor),
+        cmocka_unit_test(weights_of_ranks_are_added_up),
     };
     return cmocka_run_group_tests_name("cuda_targets", tests, NULL, NULL);
 }

@@ -163,7 +163,7 @@ static void took(ncclComm *c)
 
 static size_t bytes_of(int type)
 {
-    return type == DET_NCCL_BF16 ? 2 : 4;
+    return type == DET_NCCL_BF16 ? 2 : type == DET_NCCL_FLOAT64 ? 8 : 4;
 }
 
 /* Of the ranks' values at one place of a piece. */

@@ -350,6 +350,40 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
     return cudaSuccess;
 }
 
+/* An event of its own in a recording: a node of the graph, which takes the time when it is carried
+ * out; nobody can wait for it in the recording. */
+static cudaError_t record_external(cudaEvent_t event, CUstream_st *s)
+{
+    event->capture = nullptr;
+    event->recorded = false;
+    return issue(s, "cudaEventRecord", {}, [event] {
+        if (events.count(event) == 0) {
+            report("a recording takes the time with an event that is gone");
+            return false;
+        }
+        event->past = running_stream->past;
+        event->recorded = true;
+        event->microseconds = ++clock_us;
+        return true;
+    });
+}
+
+cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, unsigned int flags)
+{
+    CUstream_st *s = stream_of(stream);
+    if (flags == cudaEventRecordDefault)
+        return cudaEventRecord(event, stream);
+    if (broken() != cudaSuccess)
+        return broken();
+    if (s == nullptr || events.count(event) == 0)
+        return set_error(cudaErrorInvalidResourceHandle);
+    if (flags != cudaEventRecordExternal || s->capture == nullptr) {
+        report("cudaEventRecordWithFlags: an external event where nothing is recorded");
+        return set_error(cudaErrorInvalidValue);
+    }
+    return record_external(event, s);
+}
+
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int)
 {
     if (broken() != cudaSuccess)
@@ -383,7 +417,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event)
 cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEvent_t end)
 {
     if (events.count(start) == 0 || events.count(end) == 0 || !start->timing || !end->timing ||
-        !start->recorded || !end->recorded)
+        !start->recorded || !end->recorded || start->capture != nullptr || end->capture != nullptr)
         return set_error(cudaErrorInvalidResourceHandle);
     *milliseconds = (float)((end->microseconds - start->microseconds) * 1e-3);
     return cudaSuccess;

@@ -6,7 +6,7 @@ export runner=$1
 archs=$2 runs=$3
 
 # Names of groups begin so.
-export kernels="cuda_ptx cuda_emu cuda_bn cuda_conv cuda_dwconv cuda_elementwise cuda_fake_quant cuda_im2col cuda_layouts cuda_losses cuda_optimizer cuda_pictures cuda_postprocess cuda_preprocess =test_cuda_q8 cuda_q8_conv cuda_targets cuda_weight_gradient"
+export kernels="cuda_ptx cuda_emu cuda_bn cuda_checksum cuda_conv cuda_dwconv cuda_elementwise cuda_fake_quant cuda_im2col cuda_layouts cuda_losses cuda_optimizer cuda_pictures cuda_postprocess cuda_preprocess =test_cuda_q8 cuda_q8_conv cuda_targets cuda_weight_gradient"
 export whole="cuda_step cuda_rounding cuda_runner cuda_staging cuda_picture_steps cuda_jobs cuda_q8_net cuda_measurer"
 
 # The longest of these groups runs the kernels of one file alone: an architecture for which nvcc says the same there as for one before it

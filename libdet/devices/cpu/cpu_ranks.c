@@ -8,6 +8,7 @@
 #include "model/net.h"
 #include "model/net_sync.h"
 #include "model/optimizer.h"
+#include "ranks/drift.h"
 #include "ranks/reduction.h"
 #include "support/clock.h"
 #include "support/mem.h"
@@ -20,9 +21,6 @@ struct bucket {
     int32_t first, end; /* in det_cpu_ranks::params */
     int32_t op;         /* behind which they are complete */
 };
-
-/* Updates between two comparisons of the ranks' weights. */
-enum { COMPARE_EVERY = 100 };
 
 /* What each rank tells of a batch. */
 struct figures {
@@ -353,23 +351,16 @@ void det_cpu_ranks_passed(struct det_cpu_ranks *r, int32_t op)
 
 static int64_t checksum(const struct det_learner *l)
 {
-    if (l->batches_done > 0 || l->updates % COMPARE_EVERY != 0)
+    if (l->batches_done > 0 || l->updates % DET_COMPARE_WEIGHTS_EVERY != 0)
         return 0;
     return (int64_t)det_crc32c(0, l->params, l->graph.param_floats * sizeof *l->params) + 1;
 }
 
-/* All have made the same updates: other weights are a fault of a machine. */
 static det_status compare_weights(const struct det_cpu_ranks *r)
 {
-    for (int32_t i = 1; i < r->size; i++) {
-        if (r->figures[i].weights == r->figures[0].weights)
-            continue;
-        return det_fail(r->env, DET_STATUS_MISMATCH,
-                        "the weights of rank %d on %s are no longer those of rank 0 on %s: one of "
-                        "these machines computes or remembers wrongly",
-                        (int)i, det_ranks_host(r->communicator, i),
-                        det_ranks_host(r->communicator, 0));
-    }
+    for (int32_t i = 1; i < r->size; i++)
+        if (r->figures[i].weights != r->figures[0].weights)
+            return det_ranks_have_drifted(r->env, r->communicator, i);
     return DET_OK;
 }
 

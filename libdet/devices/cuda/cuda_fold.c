@@ -244,10 +244,12 @@ det_status det_cuda_fold_backward(struct det_env *env, const struct det_cuda_fol
 }
 
 det_status det_cuda_fold_keep(struct det_env *env, const struct det_cuda_fold *fold,
-                              const struct detk_hyper *hyper, const struct detk_step_result *step)
+                              const float *seen, int32_t ranks, const struct detk_hyper *hyper,
+                              const struct detk_step_result *step)
 {
     return det_cuda_check(env,
                           detk_keep_ranges(fold->net.device->stream, fold->graph.tensor_count,
-                                           &fold->ranges, fold->batches, fold->sums, hyper, step),
+                                           &fold->ranges, seen, ranks, fold->batches, fold->sums,
+                                           hyper, step),
                           "keeping the ranges");
 }

@@ -50,13 +50,23 @@ det_status det_cuda_fold_pull(struct det_env *env, const struct det_device *devi
 
 /* What the next batch weighs in the ranges, to be staged before a step. */
 void det_cuda_fold_stage(const struct det_learner *learner, const struct det_cuda_fold *fold);
-/* Enqueued: weights before forward, gradients behind backward, the ranges of a batch, as
- * detk_keep_ranges(). */
+/* What forward has seen, as the `seen` of detk_keep_ranges() [det_cuda_fold_seen_count()]. */
+static inline size_t det_cuda_fold_seen_count(const struct det_cuda_fold *fold)
+{
+    return 2 * (size_t)fold->graph.tensor_count;
+}
+static inline const float *det_cuda_fold_seen(const struct det_cuda_fold *fold)
+{
+    return fold->ranges.with_low;
+}
+/* Enqueued: weights before forward, gradients behind backward, the ranges of a batch of each rank,
+ * as detk_keep_ranges(). */
 det_status det_cuda_fold_forward(struct det_env *env, const struct det_cuda_fold *fold,
                                  const float *params);
 det_status det_cuda_fold_backward(struct det_env *env, const struct det_cuda_fold *fold,
                                   const float *params, float *gradients);
 det_status det_cuda_fold_keep(struct det_env *env, const struct det_cuda_fold *fold,
-                              const struct detk_hyper *hyper, const struct detk_step_result *step);
+                              const float *seen, int32_t ranks, const struct detk_hyper *hyper,
+                              const struct detk_step_result *step);
 
 #endif

@@ -12,7 +12,7 @@
 _Static_assert((int)ncclSuccess == DET_NCCL_SUCCESS && (int)ncclInProgress == DET_NCCL_IN_PROGRESS,
                "results");
 _Static_assert((int)ncclInt32 == DET_NCCL_INT32 && (int)ncclFloat32 == DET_NCCL_FLOAT32 &&
-                   (int)ncclBfloat16 == DET_NCCL_BF16,
+                   (int)ncclFloat64 == DET_NCCL_FLOAT64 && (int)ncclBfloat16 == DET_NCCL_BF16,
                "types");
 _Static_assert((int)ncclSum == DET_NCCL_SUM && (int)ncclMin == DET_NCCL_MIN, "operations");
 _Static_assert(sizeof(ncclUniqueId) == sizeof(struct det_nccl_id), "id");

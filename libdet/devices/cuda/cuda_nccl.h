@@ -16,7 +16,12 @@ enum {
 };
 
 enum det_nccl_result { DET_NCCL_SUCCESS = 0, DET_NCCL_IN_PROGRESS = 7 };
-enum det_nccl_type { DET_NCCL_INT32 = 2, DET_NCCL_FLOAT32 = 7, DET_NCCL_BF16 = 9 };
+enum det_nccl_type {
+    DET_NCCL_INT32 = 2,
+    DET_NCCL_FLOAT32 = 7,
+    DET_NCCL_FLOAT64 = 8,
+    DET_NCCL_BF16 = 9
+};
 enum det_nccl_operation { DET_NCCL_SUM = 0, DET_NCCL_MIN = 3 };
 
 struct det_nccl_id {

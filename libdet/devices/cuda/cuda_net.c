@@ -374,11 +374,13 @@ static det_status check_each_op(struct det_env *env, const struct det_cuda_net *
 det_status det_cuda_net_first_non_finite(struct det_env *env, const struct det_cuda_net *net,
                                          const char **name)
 {
+    struct det_cuda_net alone = *net; /* other ranks may have nothing to look for */
+    alone.sync = NULL;
     *name = NULL;
     int32_t *flags = NULL;
     DET_TRY_RETURN(
         det_alloc(env, &flags, (size_t)net->graph->op_count, sizeof *flags, "flags of the layers"));
-    const det_status status = check_each_op(env, net, flags);
+    const det_status status = check_each_op(env, &alone, flags);
     for (int32_t i = 0; status == DET_OK && *name == NULL && i < net->graph->op_count; i++) {
         if (flags[i] == 0)
             *name = net->graph->ops[i].name;

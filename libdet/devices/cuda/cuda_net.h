@@ -48,7 +48,8 @@ struct det_cuda_net {
     /* TRAIN_FOLDED: which gradients pass, a bit for each value; the owner's ranges */
     uint8_t *passes;
     struct detk_ranges ranges;
-    int32_t *flags; /* per operation, for det_cuda_net_first_non_finite() */
+    const struct det_cuda_sync *sync; /* whose batch norms are those of all ranks; NULL: alone */
+    int32_t *flags;                   /* per operation, for det_cuda_net_first_non_finite() */
     void *workspace;
     struct detk_levels box_levels, class_levels;                   /* of the outputs */
     struct detk_levels box_gradient_levels, class_gradient_levels; /* of their gradients */
@@ -91,8 +92,8 @@ det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *
 /* From the gradients of encodings and logits to those of all trainable parameters. */
 det_status det_cuda_net_backward(struct det_env *env, const struct det_cuda_net *net);
 
-/* Runs forward again, looks at each operation's output, waits. Name of the first that holds NaN or
- * infinity, NULL when all are finite. For after a failure: not recordable. */
+/* Runs forward again, for itself alone, looks at each operation's output, waits. Name of the first
+ * that holds NaN or infinity, NULL when all are finite. For after a failure: not recordable. */
 det_status det_cuda_net_first_non_finite(struct det_env *env, const struct det_cuda_net *net,
                                          const char **name);
 

@@ -2,6 +2,7 @@
 
 #include "bn.h"
 #include "devices/cuda/cuda_error.h"
+#include "devices/cuda/cuda_sync.h"
 #include "dwconv.h"
 
 static void *value_of(const struct det_cuda_net *net, int32_t tensor)
@@ -86,11 +87,14 @@ static det_status forward_norm(struct det_env *env, const struct det_cuda_net *n
     const int32_t channels = net->graph->tensors[op->out].channels;
     const void *in = value_of(net, op->in);
     const struct statistics use = statistics_of(net, index);
-    if (det_net_uses_batch_statistics(net->mode, op))
+    const bool of_batch = det_net_uses_batch_statistics(net->mode, op);
+    if (of_batch)
         DET_TRY_RETURN(det_cuda_check(env,
                                       detk_bn_statistics(d->stream, d->type, rows, channels, in,
                                                          use.mean, use.variance, net->workspace),
                                       op->name));
+    if (of_batch && net->sync != NULL)
+        DET_TRY_RETURN(det_cuda_sync_statistics(env, d, net->sync, channels, use.mean));
     if (net->late_norm[op->out] >= 0)
         return DET_OK;
     return det_cuda_check(env,
@@ -281,8 +285,38 @@ static det_status backward_bias(struct det_env *env, const struct det_cuda_net *
         op->name);
 }
 
+/* Of all ranks' pictures. */
+static det_status backward_joined(struct det_env *env, const struct det_cuda_net *net,
+                                  int32_t index)
+{
+    const struct det_device *d = net->device;
+    const struct det_op *op = &net->graph->ops[index];
+    const int64_t rows = det_net_rows(net->graph, op->out, net->batch);
+    const int32_t channels = net->graph->tensors[op->out].channels;
+    const struct statistics batch = batch_statistics(net, index);
+    const void *in = value_of(net, op->in), *dout = gradient_of(net, op->out);
+    const float *gamma = param_of(net, op->gamma), *beta = param_of(net, op->beta);
+    float *dgamma = param_gradient_of(net, op->gamma), *dbeta = param_gradient_of(net, op->beta);
+    float *mine = net->sync->mine;
+    DET_TRY_RETURN(
+        det_cuda_check(env,
+                       detk_bn_backward_sums(d->stream, d->type, rows, channels, in, dout, gamma,
+                                             beta, batch.mean, batch.variance, op->epsilon, op->act,
+                                             mine + channels, mine, net->workspace),
+                       op->name));
+    DET_TRY_RETURN(det_cuda_sync_sums(env, d, net->sync, channels, dbeta, dgamma));
+    return det_cuda_check(env,
+                          detk_bn_backward_rows(d->stream, d->type, rows, channels, in, dout, gamma,
+                                                beta, batch.mean, batch.variance, op->epsilon,
+                                                op->act, dgamma, dbeta, gradient_of(net, op->in),
+                                                net->plan.accumulate_in[index]),
+                          op->name);
+}
+
 static det_status backward_norm(struct det_env *env, const struct det_cuda_net *net, int32_t index)
 {
+    if (net->sync != NULL)
+        return backward_joined(env, net, index);
     const struct det_device *d = net->device;
     const struct det_op *op = &net->graph->ops[index];
     const int64_t rows = det_net_rows(net->graph, op->out, net->batch);

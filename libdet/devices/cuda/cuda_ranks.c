@@ -22,26 +22,21 @@ det_status det_cuda_ranks_agree(struct det_env *env, struct det_cuda_ranks *r, d
 
 /* --- life --- */
 
-static det_status refuse(struct det_env *env, const struct det_learner_settings *s)
-{
-    if (s->sync_batch_norm)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "batch norms over all ranks (sync_batch_norm) are not supported on cuda: "
-                        "train with --device cpu or without them");
-    if (s->quantise)
-        return det_fail(env, DET_STATUS_UNSUPPORTED,
-                        "training in 8 bits (graph_rewriter) by several ranks is not supported on "
-                        "cuda: train with --device cpu, with one rank or without it");
-    return DET_OK;
-}
-
 static det_status create(struct det_env *env, const struct det_learner *learner,
                          struct det_cuda_ranks *r)
 {
-    DET_TRY_RETURN(refuse(env, &learner->settings));
-    DET_TRY_RETURN(
-        det_alloc(env, &r->gathered, (size_t)r->size, sizeof *r->gathered, "figures of the ranks"));
-    return det_cuda_buckets_create(env, &learner->graph, det_cuda_bucket_floats(&learner->graph),
+    static const char what[] = "figures of the ranks";
+    const struct det_learner_settings *s = &learner->settings;
+    const size_t size = (size_t)r->size;
+    r->wants_stop = s->wants_stop;
+    r->wants_stop_user = s->wants_stop_user;
+    /* What waits for the others all the time knows of no time of its own. */
+    r->timed = !s->sync_batch_norm;
+    DET_TRY_RETURN(det_alloc(env, &r->figures, size, sizeof *r->figures, what));
+    DET_TRY_RETURN(det_alloc(env, &r->seconds, size, sizeof *r->seconds, what));
+    return det_cuda_buckets_create(env, &learner->graph,
+                                   s->bucket_floats > 0 ? s->bucket_floats
+                                                        : det_cuda_bucket_floats(&learner->graph),
                                    &r->buckets);
 }
 
@@ -51,10 +46,15 @@ static det_status create_streams(struct det_env *env, const struct det_device *d
     DET_TRY_RETURN(det_cuda_device_use(env, device));
     DET_TRY_RETURN(det_cuda_check(env, cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking),
                                   "creating a stream"));
-    DET_TRY_RETURN(det_cuda_check(env, cudaEventCreateWithFlags(&r->ready, cudaEventDisableTiming),
-                                  "creating an event"));
-    return det_cuda_check(env, cudaEventCreateWithFlags(&r->done, cudaEventDisableTiming),
-                          "creating an event");
+    cudaEvent_t *const order[] = {&r->ready, &r->done};
+    cudaEvent_t *const clocks[] = {&r->begun, &r->worked, &r->met};
+    for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+        DET_TRY_RETURN(det_cuda_check(
+            env, cudaEventCreateWithFlags(order[i], cudaEventDisableTiming), "creating an event"));
+    for (size_t i = 0; r->timed && i < sizeof clocks / sizeof *clocks; i++)
+        DET_TRY_RETURN(det_cuda_check(env, cudaEventCreateWithFlags(clocks[i], cudaEventDefault),
+                                      "creating an event"));
+    return DET_OK;
 }
 
 /* Each part is done when all ranks have done it. */
@@ -119,14 +119,15 @@ void det_cuda_ranks_close(struct det_env *env, struct det_cuda_ranks **out)
         cut(r);
     if (r->tie != NULL)
         (void)r->nccl->ncclCommDestroy(r->tie);
-    if (r->ready != NULL)
-        (void)cudaEventDestroy(r->ready);
-    if (r->done != NULL)
-        (void)cudaEventDestroy(r->done);
+    const cudaEvent_t events[] = {r->ready, r->done, r->begun, r->worked, r->met};
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++)
+        if (events[i] != NULL)
+            (void)cudaEventDestroy(events[i]);
     if (r->stream != NULL)
         (void)cudaStreamDestroy(r->stream);
     det_cuda_buckets_free(env, &r->buckets);
-    det_free(env, &r->gathered);
+    det_free(env, &r->figures);
+    det_free(env, &r->seconds);
     det_free(env, out);
 }
 
@@ -165,6 +166,8 @@ static det_status wait_for_both(struct det_env *env, const struct det_device *de
         if (error != cudaErrorNotReady)
             return det_cuda_check(env, error, what);
         (void)cudaGetLastError(); /* "not ready" is no error that a launch is to find */
+        if (r->wants_stop != NULL && r->wants_stop(r->wants_stop_user))
+            return det_fail(env, DET_STATUS_CANCELLED, "the step was stopped");
         DET_TRY_RETURN(det_ranks_check(env, r->communicator));
         DET_TRY_RETURN(look_at_nccl(env, r, &trouble_ns, what));
         nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
@@ -219,12 +222,11 @@ det_status det_cuda_ranks_sum(struct det_env *env, const struct det_cuda_ranks *
 }
 
 det_status det_cuda_ranks_gather(struct det_env *env, const struct det_cuda_ranks *r,
-                                 const float *mine, size_t count)
+                                 const void *mine, size_t count, enum det_nccl_type type, void *all)
 {
-    return det_nccl_check(
-        env, r->nccl,
-        r->nccl->ncclAllGather(mine, r->statistics, count, DET_NCCL_FLOAT32, r->tie, r->stream),
-        "gathering the ranks' statistics");
+    return det_nccl_check(env, r->nccl,
+                          r->nccl->ncclAllGather(mine, all, count, (int)type, r->tie, r->stream),
+                          "gathering what the ranks have seen");
 }
 
 det_status det_cuda_ranks_lowest(struct det_env *env, const struct det_cuda_ranks *r,

@@ -11,7 +11,7 @@
  * the device waits with them. So the host looks for both, and has NCCL end what is under way when
  * a rank is lost. What is behind that on the device goes on, with gradients that are no sums: the
  * update looks at a word of the host's (`left`) and leaves all as it was. After that, or a failure
- * of this rank, the ranks are `over`.
+ * of this rank, the ranks are `over`. The same when this rank is asked to stop while it waits.
  *
  * "Collective": all ranks call it. NULL ranks: one alone. */
 #ifndef DET_DEVICES_CUDA_RANKS_H
@@ -23,6 +23,13 @@
 #include "model/learner_state.h"
 #include "optimizer.h"
 
+/* What each rank tells the others of a batch. */
+struct det_cuda_rank_figures {
+    struct detk_step_result step;
+    double seconds;   /* that it needed, without waiting for others; negative: not known */
+    uint64_t weights; /* the checksum of those it began with; 0 where it is not their time */
+};
+
 struct det_cuda_ranks {
     struct det_communicator *communicator; /* borrowed */
     int32_t rank, size;
@@ -33,13 +40,28 @@ struct det_cuda_ranks {
     cudaStream_t stream;
     cudaEvent_t ready, done;
     struct det_cuda_buckets buckets;
-    /* In the step's memory: each rank's statistics of batch norms, the sums of squares of chunks, a
-     * bucket as bf16 (with bf16_gradients). */
-    float *statistics;
+    /* In the step's memory: what each rank's forward has seen, statistics of batch norms or ranges;
+     * the sums of squares of chunks; a bucket as bf16 (with bf16_gradients); the weights'
+     * checksum. */
+    float *seen;
     void *squares, *wire;
-    struct detk_step_result *gathered; /* host [size]: figures of each rank */
-    /* In the step's pinned memory: a rank was lost, what is under way must not be learned from. */
+    uint64_t *weights;
+    /* In the step's pinned memory: a rank was lost, what is under way must not be learned from; the
+     * checksum. */
     int32_t *left;
+    uint64_t *told_weights;
+    bool (*wants_stop)(void *user); /* of the learner's settings */
+    void *wants_stop_user;
+
+    /* cuda_ranks_figures.h. Host [size]: of the batch, and of the update so far. */
+    struct det_cuda_rank_figures *figures;
+    double *seconds;
+    double wait_seconds;
+    /* With clocks: a batch's beginning, the end of what this rank does without the others, and when
+     * it has what they made. */
+    bool timed;
+    cudaEvent_t begun, worked, met;
+    uint64_t begin_ns, together_ns; /* the host's; 0: not yet */
 };
 
 /* NULL in *ranks without a communicator, or of one rank. Collective, and all get the same status:
@@ -72,9 +94,10 @@ det_status det_cuda_ranks_done(struct det_env *env, const struct det_device *dev
  * wire. */
 det_status det_cuda_ranks_sum(struct det_env *env, const struct det_cuda_ranks *ranks,
                               const struct det_cuda_bucket *bucket, float *gradients);
-/* Each rank's `count` floats into ranks->statistics. */
+/* What each rank has at `mine`, `count` of a type, into all [size][count]. */
 det_status det_cuda_ranks_gather(struct det_env *env, const struct det_cuda_ranks *ranks,
-                                 const float *mine, size_t count);
+                                 const void *mine, size_t count, enum det_nccl_type type,
+                                 void *all);
 /* The lowest of the ranks' numbers in its place. */
 det_status det_cuda_ranks_lowest(struct det_env *env, const struct det_cuda_ranks *ranks,
                                  int32_t *number);

@@ -1,5 +1,6 @@
 #include "devices/cuda/cuda_step.h"
 
+#include "checksum.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_fit.h"
 #include "devices/precision.h"
@@ -32,10 +33,15 @@ static void place_targets(struct det_step *s)
     s->targets_at[MATCHED_COUNT] = det_cuda_layout_add(&s->layout, 1, sizeof(int64_t));
 }
 
-/* Entries of the table of moving statistics: each rank's batch moves them. */
+/* Each rank's batch moves the moving statistics, but for those of one batch of all ranks. */
+static int32_t moving_batches(const struct det_step *s)
+{
+    return s->ranks != NULL && !s->learner->settings.sync_batch_norm ? s->ranks->size : 1;
+}
+
 static size_t moving_count(const struct det_step *s)
 {
-    return (size_t)s->norm_count * (size_t)(s->ranks != NULL ? s->ranks->size : 1);
+    return (size_t)s->norm_count * (size_t)moving_batches(s);
 }
 
 static void place_ranks(struct det_step *s)
@@ -44,11 +50,17 @@ static void place_ranks(struct det_step *s)
     const struct det_cuda_ranks *r = s->ranks;
     if (r == NULL)
         return;
-    s->statistics_at = det_cuda_layout_add(layout, (size_t)r->size * s->net.plan.statistics_floats,
-                                           sizeof *r->statistics);
+    const size_t size = (size_t)r->size, statistics = s->net.plan.statistics_floats;
+    s->seen_at = det_cuda_layout_add(
+        layout, size * most(statistics, det_cuda_fold_seen_count(&s->fold)), sizeof *r->seen);
     s->squares_at = det_cuda_layout_add(layout, detk_gradient_norm_workspace(s->chunk_count), 1);
     if (s->learner->settings.bf16_gradients)
         s->wire_at = det_cuda_layout_add(layout, r->buckets.most_floats, sizeof(uint16_t));
+    s->weights_at = det_cuda_layout_add(layout, 1, sizeof *r->weights);
+    if (!s->learner->settings.sync_batch_norm)
+        return;
+    s->sync_mine_at = det_cuda_layout_add(layout, statistics, sizeof *s->sync.mine);
+    s->sync_weights_at = det_cuda_layout_add(layout, size, sizeof *s->sync.weights);
 }
 
 /* All that does not depend on the number of boxes. */
@@ -84,7 +96,7 @@ static void place(struct det_step *s)
     s->workspace_at =
         det_cuda_layout_add(layout,
                             most(most(s->net.workspace_bytes, s->fold.net.workspace_bytes),
-                                 most(loss_bytes, norm_bytes)),
+                                 most(most(loss_bytes, norm_bytes), detk_checksum_workspace())),
                             1);
     det_cuda_fold_place(l, layout, &s->fold);
     place_ranks(s);
@@ -157,6 +169,7 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     const size_t result_at = det_cuda_layout_add(&pinned, 1, sizeof *s->result);
     const size_t rate_at = det_cuda_layout_add(&pinned, 1, sizeof *s->fold.staged_rate);
     const size_t left_at = det_cuda_layout_add(&pinned, 1, sizeof(int32_t));
+    const size_t told_at = det_cuda_layout_add(&pinned, 1, sizeof(uint64_t));
     DET_TRY_RETURN(
         det_cuda_block_create(env, DET_CUDA_PINNED, pinned.bytes, "a training step", &s->pinned));
     for (int i = 0; i < DET_CUDA_BATCHES; i++) {
@@ -169,6 +182,7 @@ static det_status take_memory(struct det_env *env, struct det_step *s)
     if (s->ranks != NULL) {
         s->ranks->left = (int32_t *)(void *)(s->pinned.at + left_at);
         *s->ranks->left = 0;
+        s->ranks->told_weights = (uint64_t *)(void *)(s->pinned.at + told_at);
     }
     return DET_OK;
 }
@@ -182,10 +196,21 @@ static void bind_ranks(struct det_step *s)
 {
     if (s->ranks == NULL)
         return;
-    s->ranks->statistics = in_memory(s, s->statistics_at);
+    s->ranks->seen = in_memory(s, s->seen_at);
     s->ranks->squares = in_memory(s, s->squares_at);
+    s->ranks->weights = in_memory(s, s->weights_at);
     if (s->learner->settings.bf16_gradients)
         s->ranks->wire = in_memory(s, s->wire_at);
+    if (!s->learner->settings.sync_batch_norm)
+        return;
+    s->sync = (struct det_cuda_sync){
+        .ranks = s->ranks,
+        .mine = in_memory(s, s->sync_mine_at),
+        .all = s->ranks->seen, /* nobody gathers statistics for later then */
+        .weights = in_memory(s, s->sync_weights_at),
+    };
+    if (s->net.mode == DET_NET_TRAIN)
+        s->net.sync = &s->sync;
 }
 
 static void bind(struct det_step *s)
@@ -231,12 +256,12 @@ static det_status upload_moving(struct det_env *env, struct det_step *s)
     struct detk_bn_moving *entries = NULL;
     int32_t *heads = NULL;
     const size_t count = moving_count(s), heads_count = (size_t)s->norm_count + 1;
-    const struct det_cuda_ranks *r = s->ranks;
+    const int32_t batches = moving_batches(s);
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &entries, count, sizeof *entries, "table of batch norms"));
     DET_TRY(det_alloc(env, &heads, heads_count, sizeof *heads, "table of batch norms"));
-    s->moving_runs = det_cuda_fill_moving(&s->net, r != NULL ? r->statistics : s->net.statistics,
-                                          r != NULL ? r->size : 1, entries, heads);
+    s->moving_runs = det_cuda_fill_moving(&s->net, batches > 1 ? s->ranks->seen : s->net.statistics,
+                                          batches, entries, heads);
     DET_TRY(det_cuda_upload(env, s->device, s->moving, entries, count * sizeof *entries,
                             "table of batch norms"));
     DET_TRY(det_cuda_upload(env, s->device, s->heads, heads, heads_count * sizeof *heads,

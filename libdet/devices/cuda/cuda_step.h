@@ -11,7 +11,7 @@
 #include "devices/cuda/cuda_batch.h"
 #include "devices/cuda/cuda_fold.h"
 #include "devices/cuda/cuda_net.h"
-#include "devices/cuda/cuda_ranks.h"
+#include "devices/cuda/cuda_sync.h"
 #include "devices/cuda/cuda_tables.h"
 #include "losses.h"
 #include "model/learner_state.h"
@@ -24,6 +24,7 @@ struct det_step {
     bool rounds;                  /* the next step is of this network: */
     struct det_cuda_fold fold;    /* with settings.quantise; in the same memory as `net` */
     struct det_cuda_ranks *ranks; /* that learn with it; NULL: it learns alone */
+    struct det_cuda_sync sync;    /* with sync_batch_norm, of these */
     struct det_cuda_block memory, pinned;
 
     struct det_cuda_batch batches[DET_CUDA_BATCHES];
@@ -40,7 +41,7 @@ struct det_step {
         picture_sums_at, found_at, sums_at, so_far_at, hyper_at, chunks_at, moving_at, heads_at,
         workspace_at;
     /* With ranks: places of what they have pointers to. */
-    size_t statistics_at, squares_at, wire_at;
+    size_t seen_at, squares_at, wire_at, weights_at, sync_mine_at, sync_weights_at;
     struct det_cuda_layout layout;
 
     /* Device memory. */
@@ -82,9 +83,10 @@ det_status det_cuda_step_push(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull(struct det_env *env, struct det_step *step);
 det_status det_cuda_step_pull_gradients(struct det_env *env, struct det_step *step);
 /* cuda_step_run.c: running. A step in its pieces, each enqueued: boxes and the pictures as input,
- * (the network forward,) targets and losses, (the network backward,) weight decay and norm, update
+ * the network forward, targets and losses, (the network backward,) weight decay and norm, update
  * with what follows from it. */
 det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *step);
+det_status det_cuda_step_enqueue_forward(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step *step);
 det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_step *step);
@@ -97,6 +99,10 @@ det_status det_cuda_step_join(struct det_env *env, struct det_step *step, det_st
 /* This rank failed in the middle of a step, or a rank is lost: det_cuda_ranks_fail(). Nothing for a
  * step alone. */
 det_status det_cuda_step_part(struct det_env *env, struct det_step *step, det_status status);
+/* A step that was given up with `status` may have been through on the device all the same, and its
+ * update is not to be taken back: then DET_OK, the step counts, and the next one says what was the
+ * matter. */
+det_status det_cuda_step_salvage(struct det_env *env, struct det_step *step, det_status status);
 det_status det_cuda_step_gradients(struct det_env *env, struct det_step *step, const float *images,
                                    const struct det_ground_truth *truths,
                                    struct det_step_result *result);

@@ -1,19 +1,23 @@
-#include <math.h>
-
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_net_ops.h"
+#include "devices/cuda/cuda_ranks_figures.h"
 #include "devices/cuda/cuda_step.h"
 #include "ranks/communicator.h"
 
 /* --- enqueued --- */
 
-/* The statistics of all ranks' batches, which move those of the batch norms. */
-static det_status gather_statistics(struct det_env *env, const struct det_step *s)
+/* What a forward leaves beside its outputs, of all ranks: the statistics of their batches, which
+ * move those of the batch norms, unless these have them already; in 8 bits the ranges. */
+static det_status gather_seen(struct det_env *env, const struct det_step *s)
 {
-    if (s->net.mode != DET_NET_TRAIN)
+    const struct det_cuda_ranks *r = s->ranks;
+    const float *mine = s->rounds ? det_cuda_fold_seen(&s->fold) : s->net.statistics;
+    const size_t count =
+        s->rounds ? det_cuda_fold_seen_count(&s->fold) : s->net.plan.statistics_floats;
+    if (!s->rounds && (s->net.mode != DET_NET_TRAIN || s->net.sync != NULL))
         return DET_OK;
-    DET_TRY_RETURN(det_cuda_ranks_ready(env, s->device, s->ranks));
-    return det_cuda_ranks_gather(env, s->ranks, s->net.statistics, s->net.plan.statistics_floats);
+    DET_TRY_RETURN(det_cuda_ranks_ready(env, s->device, r));
+    return det_cuda_ranks_gather(env, r, mine, count, DET_NCCL_FLOAT32, r->seen);
 }
 
 /* A bucket that has all its gradients gets its weight decay and leaves. */
@@ -36,6 +40,16 @@ static det_status send_complete(struct det_env *env, const struct det_step *s, i
     for (int32_t i = 0; i < b->count; i++)
         if (b->buckets[i].complete_at == passed)
             DET_TRY_RETURN(send(env, s, &b->buckets[i]));
+    return DET_OK;
+}
+
+/* Folded gradients become the parameters' all at once. */
+static det_status backward_folded(struct det_env *env, const struct det_step *s)
+{
+    const struct det_cuda_buckets *b = &s->ranks->buckets;
+    DET_TRY_RETURN(det_cuda_fold_backward(env, &s->fold, s->params, s->gradients));
+    for (int32_t i = 0; i < b->count; i++)
+        DET_TRY_RETURN(send(env, s, &b->buckets[i]));
     return DET_OK;
 }
 
@@ -64,12 +78,14 @@ static det_status finish_norm(struct det_env *env, const struct det_step *s)
 det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_step *s)
 {
     DET_TRY_RETURN(det_cuda_step_enqueue_input(env, s));
-    DET_TRY_RETURN(det_cuda_net_forward(env, &s->net));
-    DET_TRY_RETURN(gather_statistics(env, s));
+    DET_TRY_RETURN(det_cuda_step_enqueue_forward(env, s));
+    DET_TRY_RETURN(gather_seen(env, s));
     DET_TRY_RETURN(det_cuda_step_enqueue_losses(env, s));
-    DET_TRY_RETURN(backward(env, s));
+    DET_TRY_RETURN(s->rounds ? backward_folded(env, s) : backward(env, s));
     DET_TRY_RETURN(finish_norm(env, s));
+    DET_TRY_RETURN(det_cuda_ranks_worked(env, s->device, s->ranks));
     DET_TRY_RETURN(det_cuda_ranks_done(env, s->device, s->ranks));
+    DET_TRY_RETURN(det_cuda_ranks_met(env, s->device, s->ranks));
     return det_cuda_check(env,
                           detk_mean_gradients(s->device->stream, s->chunks, s->chunk_count,
                                               s->ranks->size, s->learner->settings.clip_norm,
@@ -80,22 +96,6 @@ det_status det_cuda_step_enqueue_joined(struct det_env *env, const struct det_st
 
 /* --- at the end --- */
 
-/* In the order of the ranks, so that all come to the same. */
-static void add_up(const struct det_cuda_ranks *r, struct det_step_result *result)
-{
-    const double share = 1.0 / r->size;
-    struct det_step_result sum = {.gradient_norm = result->gradient_norm};
-    for (int32_t i = 0; i < r->size; i++) {
-        const struct detk_step_result *of = &r->gathered[i];
-        sum.localization_loss += of->localization_loss * share;
-        sum.classification_loss += of->classification_loss * share;
-        sum.regularization_loss += of->regularization_loss * share;
-        sum.total_loss += of->total_loss * share;
-        sum.matched_anchors += of->matched_anchors;
-    }
-    *result = sum;
-}
-
 det_status det_cuda_step_part(struct det_env *env, struct det_step *s, det_status status)
 {
     if (s->ranks == NULL)
@@ -105,23 +105,41 @@ det_status det_cuda_step_part(struct det_env *env, struct det_step *s, det_statu
     return det_cuda_ranks_fail(env, s->ranks, status);
 }
 
-/* What is finite is the same on all ranks, as they have asked each other on the device. */
+/* Its figures are this rank's own then. */
+det_status det_cuda_step_salvage(struct det_env *env, struct det_step *s, det_status status)
+{
+    const bool over = cudaStreamQuery(s->device->stream) == cudaSuccess;
+    (void)cudaGetLastError();
+    if (s->ranks == NULL || !over || s->result->finite == 0)
+        return status;
+    s->learned->under_way = false;
+    det_forget_error(env);
+    return DET_OK;
+}
+
+/* What is finite is the same on all ranks, as they have asked each other on the device. With batch
+ * norms over all ranks it may be none's own part that is not. */
+static det_status say_why(struct det_env *env, const struct det_step *s, det_status mine)
+{
+    DET_TRY_RETURN(det_cuda_ranks_agree(env, s->ranks, mine));
+    return det_fail(env, DET_STATUS_NON_FINITE,
+                    "a step of all ranks was not finite (loss %g here), and no rank's part alone "
+                    "is why",
+                    s->result->total_loss);
+}
+
 det_status det_cuda_step_join(struct det_env *env, struct det_step *s, det_status mine,
                               struct det_step_result *result)
 {
     struct det_cuda_ranks *r = s->ranks;
-    det_status status =
-        det_ranks_gather(env, r->communicator, s->result, r->gathered, sizeof *r->gathered);
-    if (status != DET_OK)
-        return det_cuda_step_part(env, s, status);
-    if (s->result->finite == 0) {
-        status = det_cuda_ranks_agree(env, r, mine);
-        return status != DET_OK
-                   ? status
-                   : det_cuda_ranks_fail(env, r,
-                                         det_fail(env, DET_STATUS_INTERNAL,
-                                                  "no rank says why a step was not finite"));
+    bool met;
+    const det_status status = det_cuda_ranks_exchange(env, s->learner, r, s->result, &met);
+    if (status != DET_OK) {
+        (void)det_cuda_step_part(env, s, status);
+        return met ? status : det_cuda_step_salvage(env, s, status);
     }
-    add_up(r, result);
+    if (s->result->finite == 0)
+        return say_why(env, s, mine);
+    det_cuda_ranks_add_up(s->learner, r, result);
     return DET_OK;
 }

@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "devices/cuda/cuda_error.h"
+#include "devices/cuda/cuda_ranks_figures.h"
 #include "devices/cuda/cuda_step.h"
 #include "pictures.h"
 #include "ranks/communicator.h"
@@ -77,6 +78,13 @@ static void stage_hyper(struct det_step *s, float learning_rate)
         .average_rate = det_average_rate(settings->average_decay, l->updates + 1),
         .batches_done = l->batches_done,
     };
+    s->result->finite = 0; /* until the device says something else */
+}
+
+/* Divides the losses by what was matched on all ranks. */
+static bool joins_losses(const struct det_step *s)
+{
+    return s->ranks != NULL && s->learner->settings.sync_batch_norm;
 }
 
 det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_step *s)
@@ -93,12 +101,14 @@ det_status det_cuda_step_enqueue_losses(struct det_env *env, const struct det_st
                             s->batch, staged->capacity, &truths, &s->targets,
                             det_cuda_truths_workspace(staged)),
         "assigning the targets"));
-    return det_cuda_check(env,
-                          detk_losses(stream, &l->settings.loss, s->batch, anchors,
-                                      l->spec.num_classes, &s->targets, net->logits, net->encodings,
-                                      net->logit_gradients, net->encoding_gradients, s->losses,
-                                      s->workspace),
-                          "computing the losses");
+    if (joins_losses(s))
+        DET_TRY_RETURN(det_cuda_sync_weights(env, s->device, &s->sync, &s->targets));
+    return det_cuda_check(
+        env,
+        detk_losses(stream, &l->settings.loss, s->batch, anchors, l->spec.num_classes, &s->targets,
+                    joins_losses(s) ? s->ranks->size : 1, net->logits, net->encodings,
+                    net->logit_gradients, net->encoding_gradients, s->losses, s->workspace),
+        "computing the losses");
 }
 
 det_status det_cuda_step_enqueue_input(struct det_env *env, const struct det_step *s)
@@ -125,12 +135,17 @@ det_status det_cuda_step_enqueue_norm(struct det_env *env, const struct det_step
                           "measuring the gradients");
 }
 
+det_status det_cuda_step_enqueue_forward(struct det_env *env, const struct det_step *s)
+{
+    return s->rounds ? det_cuda_fold_forward(env, &s->fold, s->params)
+                     : det_cuda_net_forward(env, &s->net);
+}
+
 /* From the images and boxes on the device to s->found. */
 static det_status enqueue_gradients(struct det_env *env, const struct det_step *s)
 {
     DET_TRY_RETURN(det_cuda_step_enqueue_input(env, s));
-    DET_TRY_RETURN(s->rounds ? det_cuda_fold_forward(env, &s->fold, s->params)
-                             : det_cuda_net_forward(env, &s->net));
+    DET_TRY_RETURN(det_cuda_step_enqueue_forward(env, s));
     DET_TRY_RETURN(det_cuda_step_enqueue_losses(env, s));
     DET_TRY_RETURN(s->rounds ? det_cuda_fold_backward(env, &s->fold, s->params, s->gradients)
                              : det_cuda_net_backward(env, &s->net));
@@ -182,7 +197,9 @@ det_status det_cuda_step_enqueue_update(struct det_env *env, const struct det_st
                                         s->found, s->params, s->slots[l->average_slot]),
                            "updating the moving averages"));
     if (s->rounds) /* its weights are made of the parameters before each forward */
-        return det_cuda_fold_keep(env, &s->fold, s->hyper, s->found);
+        return det_cuda_fold_keep(env, &s->fold,
+                                  s->ranks != NULL ? s->ranks->seen : det_cuda_fold_seen(&s->fold),
+                                  s->ranks != NULL ? s->ranks->size : 1, s->hyper, s->found);
     if (s->net.mode == DET_NET_TRAIN)
         DET_TRY_RETURN(det_cuda_check(env,
                                       detk_bn_update_moving(s->device->stream, s->moving, s->heads,
@@ -230,6 +247,8 @@ static det_status take_result(struct det_env *env, struct det_step *s,
                         found->gradient_norm, found->total_loss);
     const char *layer = NULL;
     DET_TRY_RETURN(det_cuda_net_first_non_finite(env, det_cuda_step_net(s), &layer));
+    if (layer == NULL && det_cuda_step_net(s)->sync != NULL)
+        return DET_OK; /* as far as this rank goes */
     return det_fail(env, DET_STATUS_NON_FINITE, "the loss is %g; first bad layer: %s",
                     found->total_loss, layer != NULL ? layer : "none, the loss itself");
 }
@@ -306,6 +325,9 @@ det_status det_cuda_step_begin(struct det_env *env, struct det_step *s, float le
 {
     DET_TRY_RETURN(check_ranks(env, s));
     det_status status = det_cuda_device_use(env, s->device);
+    if (status == DET_OK && s->ranks != NULL)
+        status =
+            det_cuda_ranks_begin(env, s->device, s->learner, s->ranks, s->params, s->workspace);
     if (status == DET_OK)
         status = take_staged(env, s);
     if (status != DET_OK)
@@ -330,9 +352,10 @@ det_status det_cuda_step_end(struct det_env *env, struct det_step *s,
         return det_cuda_step_part(env, s, status);
     status = wait(env, s, "a training step");
     if (status != DET_OK)
-        return given_up(env, s, status);
+        DET_TRY_RETURN(det_cuda_step_salvage(env, s, given_up(env, s, status)));
+    const bool alone = s->ranks == NULL || status != DET_OK;
     status = take_result(env, s, result);
-    if (s->ranks != NULL)
+    if (!alone)
         status = det_cuda_step_join(env, s, status, result);
     DET_TRY_RETURN(status);
     s->learner->ranges.updates +=

@@ -1,5 +1,7 @@
 #include "devices/cuda/cuda_tables.h"
 
+#include "devices/cuda/cuda_sync.h"
+
 /* A parameter that neither learns nor counts for the loss has no chunks. */
 static bool has_chunks(const struct det_param *param)
 {
@@ -52,7 +54,8 @@ static struct detk_bn_moving moving_of(const struct det_cuda_net *net, const flo
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
     const int32_t channels = g->tensors[op->out].channels;
-    const double rows = (double)det_net_rows(g, op->out, net->batch);
+    const double rows = (double)det_net_rows(g, op->out, net->batch) *
+                        (net->sync != NULL ? net->sync->ranks->size : 1);
     const float *mean = statistics + net->plan.statistics_offsets[index];
     return (struct detk_bn_moving){
         .mean = mean,

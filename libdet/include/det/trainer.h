@@ -106,14 +106,15 @@ typedef struct det_trainer_settings {
     det_communicator *communicator;
     /** 1: batch norms take the statistics of the pictures of all ranks, and losses are divided by
      * what was matched on all, as one process with all the pictures in one batch does. Default 0:
-     * each rank's part is normalised on its own, as the API's replicas are. The CPU alone */
+     * each rank's part is normalised on its own, as the API's replicas are */
     int sync_batch_norm;
     /** 1: gradients go to the other ranks, and their sums come back, in bf16; default 0 */
     int bf16_gradients;
-    /** with several ranks: asked between the operations of a step and the images of an evaluation;
-     * not 0, on any rank: what was done of the step is dropped, and the training stops on all
-     * ranks as det_trainer_run() says of its callback, within the time of an operation. For
-     * signals: mpirun leaves a process a second. NULL, the default: only the callback stops */
+    /** with several ranks: asked between the operations of a step (on a GPU: while its end is
+     * waited for) and the images of an evaluation; not 0, on any rank: what was done of the step
+     * is dropped, and the training stops on all ranks as det_trainer_run() says of its callback,
+     * within the time of an operation. For signals: mpirun leaves a process a second. NULL, the
+     * default: only the callback stops */
     int (*wants_stop)(void *user);
     void *wants_stop_user;
 } det_trainer_settings;

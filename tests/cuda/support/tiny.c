@@ -54,6 +54,17 @@ void tiny_turn(struct tiny *tiny, int32_t number)
     tiny_boxes(tiny, tiny->boxes + number);
 }
 
+void tiny_learning(const struct tiny_settings *settings, struct det_learner_settings *learning)
+{
+    det_learner_settings_default(learning);
+    learning->batch_size = TINY_BATCH;
+    learning->rule = settings->rule;
+    learning->clip_norm = settings->clip_norm;
+    learning->average_decay = settings->average_decay;
+    learning->quantise = settings->quantise;
+    learning->quantise_delay = settings->quantise_delay;
+}
+
 void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
 {
     const char *reason = NULL;
@@ -66,21 +77,18 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     tiny_spec(&spec);
     spec.freeze_batchnorm = settings->freeze_batchnorm;
     struct det_learner_settings learning;
-    det_learner_settings_default(&learning);
-    learning.batch_size = TINY_BATCH;
-    learning.rule = settings->rule;
-    learning.clip_norm = settings->clip_norm;
-    learning.average_decay = settings->average_decay;
+    tiny_learning(settings, &learning);
     const int32_t batches = settings->accumulate > 0 ? settings->accumulate : 1;
     learning.accumulate = batches * det_ranks_size(settings->communicator);
-    learning.quantise = settings->quantise;
-    learning.quantise_delay = settings->quantise_delay;
     tiny->cpu_device = test_cpu_device(env, ops, NULL);
     assert_ok(env, det_learner_create(env, &spec, &learning, det_backend_cpu(), tiny->cpu_device, 7,
                                       &tiny->cpu));
     learning.accumulate = batches;
     learning.communicator = settings->communicator;
     learning.bf16_gradients = settings->bf16_gradients;
+    learning.sync_batch_norm = settings->sync_batch_norm;
+    learning.bucket_floats = settings->bucket_floats;
+    learning.wants_stop = settings->wants_stop;
     assert_ok(env, tiny->backend->device_open(env, &settings->device, &tiny->device));
     assert_ok(
         env, det_learner_create(env, &spec, &learning, tiny->backend, tiny->device, 7, &tiny->gpu));

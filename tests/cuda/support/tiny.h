@@ -28,7 +28,9 @@ struct tiny_settings {
     /* Other ranks, with whom CUDA learns, each from a batch of its own; the CPU then has one after
      * the other (tiny_turn()), and makes an update of all of them. */
     struct det_communicator *communicator;
-    bool bf16_gradients;
+    bool bf16_gradients, sync_batch_norm;
+    size_t bucket_floats;
+    bool (*wants_stop)(void *user);
     bool quantise; /* trained in 8 bits after so many updates */
     int64_t quantise_delay;
     int32_t boxes; /* of the first image; the second has one less; 0: three */
@@ -50,6 +52,8 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings);
 /* Also asserts that nothing is left, on the device neither. */
 void tiny_close(struct tiny *tiny);
 void tiny_spec(struct det_model_spec *spec);
+/* What a learner of it wants, alone and of one batch an update. */
+void tiny_learning(const struct tiny_settings *settings, struct det_learner_settings *learning);
 /* Replaces the boxes. */
 void tiny_boxes(struct tiny *tiny, int32_t count);
 /* Another batch, images and boxes: number 0 is that of the beginning. */
