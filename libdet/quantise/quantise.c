@@ -271,22 +271,33 @@ fail:
 
 /* --- until it is accepted --- */
 
-/* Without the worst of the layers that are in 8 bits so far, and what has to follow them. */
-static det_status give_back(struct work *w, bool *eight_bits, struct best *best)
+/* Without the worst of the layers that are in 8 bits so far, and what has to follow them. False in
+ * *done: with that too much would be in float32. */
+static det_status give_back(struct work *w, bool *eight_bits, struct best *best, bool *done)
 {
     const struct det_graph *g = w->job->graph;
     struct best made = {0};
     float *errors = best->quantised->errors;
-    det_floats_take_worst(g, errors, GIVEN_BACK, eight_bits);
-    do {
-        forget(w, &made);
+    det_status status = DET_OK;
+    *done = w->job->settings.floats == DET_QUANTISATION_FLOATS_AUTO &&
+            det_floats_take_worst(g, errors, GIVEN_BACK, DET_QUANTISATION_MOST_FLOAT, eight_bits);
+    while (*done) {
         const struct det_ranges_choice choice = choice_of(w, best->quantised->observer, eight_bits);
-        DET_TRY_RETURN(make_way(w, &choice, &made));
-    } while (det_floats_take_mixed(g, made.quantised, eight_bits));
-    memcpy(made.quantised->errors, errors, (size_t)g->op_count * sizeof *errors);
-    forget(w, best);
-    *best = made;
-    return DET_OK;
+        forget(w, &made);
+        DET_TRY(make_way(w, &choice, &made));
+        if (!det_floats_take_mixed(g, made.quantised, eight_bits))
+            break;
+        *done = det_floats_share(g, eight_bits) <= DET_QUANTISATION_MOST_FLOAT;
+    }
+    if (*done) {
+        memcpy(made.quantised->errors, errors, (size_t)g->op_count * sizeof *errors);
+        const struct best old = *best;
+        *best = made;
+        made = old;
+    }
+fail:
+    forget(w, &made);
+    return status;
 }
 
 /* What is made lies in the places of the results meanwhile. */
@@ -313,20 +324,19 @@ static det_status convince(struct work *w, bool *eight_bits, struct best *best, 
     bool accepted = false;
     for (int32_t i = 0; i < g->op_count; i++)
         eight_bits[i] = best->quantised->eight_bits[i] && det_op_is_convolution(&g->ops[i]);
-    for (int tries = 1;; tries++) {
-        DET_TRY_RETURN(ask(w, best, real, quantised, &accepted));
-        if (accepted)
-            return DET_OK;
+    for (int tries = 1; !accepted; tries++) {
+        bool done = true;
         const double share = det_floats_share(g, eight_bits);
-        if (w->job->settings.floats == DET_QUANTISATION_FLOATS_AUTO)
-            DET_TRY_RETURN(give_back(w, eight_bits, best));
-        if (w->job->settings.floats == DET_QUANTISATION_FLOATS_NONE ||
-            det_floats_share(g, eight_bits) > DET_QUANTISATION_MOST_FLOAT)
+        DET_TRY_RETURN(ask(w, best, real, quantised, &accepted));
+        if (!accepted)
+            DET_TRY_RETURN(give_back(w, eight_bits, best, &done));
+        if (!done)
             return det_fail(w->env, DET_STATUS_MISMATCH,
                             "no model was accepted: %d made, the last with %.0f %% of the "
                             "multiplications in float32",
                             tries, 100 * share);
     }
+    return DET_OK;
 }
 
 /* --- the whole --- */

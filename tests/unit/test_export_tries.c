@@ -1,5 +1,5 @@
-/* det-export --precision int8 --eval: as long as AP falls by more than --max_drop, layers go back to
- * float32, and each try is told. */
+/* det-export --precision int8 --eval: as long as AP falls by more than --max_drop, layers go back
+ * to float32, and each try is told. */
 #include <unistd.h>
 
 #include <cjson/cJSON.h>

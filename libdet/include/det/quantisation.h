@@ -86,8 +86,8 @@ typedef struct det_quantisation_settings {
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
     /** Whether a model that was made is good enough, which a program knows by evaluating it. More
-     * than 0 takes it, less stops with CANCELLED; with 0 the layers that cost most go back to
-     * float32, a few at a time, and it is asked again, until more than
+     * than 0 takes it, less stops with CANCELLED; with 0 the layers that cost most for
+     * their work go back to float32, a few at a time, and it is asked again, until more than
      * DET_QUANTISATION_MOST_FLOAT of the multiplications would be in float32. With
      * DET_QUANTISATION_FLOATS_NONE, and of a model that was trained in 8 bits, it is asked once.
      * The candidate is lent; the one that is taken is what *quantised becomes. The context may be
