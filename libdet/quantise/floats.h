@@ -11,8 +11,8 @@
 /* The share of the network's multiplications that is in float32. `eight_bits` per operation. */
 double det_floats_share(const struct det_graph *graph, const bool *eight_bits);
 
-/* Takes the `count` worst layers by their `errors`, per operation, out of `eight_bits`, passing over
- * those with which the share would be more than `most`. How many there were is returned. */
+/* Takes the `count` worst layers by their `errors`, per operation, out of `eight_bits`, passing
+ * over those with which the share would be more than `most`. How many there were is returned. */
 int32_t det_floats_take_worst(const struct det_graph *graph, const float *errors, int32_t count,
                               double most, bool *eight_bits);
 
