@@ -13,6 +13,7 @@
 #include "det/det.h"
 #include "export/files.h"
 #include "export/source.h"
+#include "export/tries.h"
 #include "support/io.h"
 #include "support/mem.h"
 
@@ -95,30 +96,56 @@ fail:
     return status;
 }
 
+/* The files of `model`, or of its copy in 8 bits, evaluated where that is asked for. */
+static det_status make_formats(struct tool *tool, const struct arguments *a, const det_model *model,
+                               struct export_tries *tries, det_model **quantised)
+{
+    const bool evaluates = a->eval != NULL;
+    if (a->choices.eight_bits && evaluates)
+        return export_tries_make(tries, &a->images, model, quantised);
+    if (a->choices.eight_bits) {
+        DET_TRY_RETURN(
+            eight_bits_make(tool, tries->eight_bits, &a->images, model, NULL, quantised));
+        DET_TRY_RETURN(eight_bits_tell(tool, *quantised));
+        model = *quantised;
+    }
+    DET_TRY_RETURN(export_files_make(tool, &a->choices, model, tries->files));
+    DET_TRY_RETURN(export_files_announce(tool, tries->files, a->output));
+    return evaluates ? export_files_evaluate(tool, model, tries->test, tries->files) : DET_OK;
+}
+
 static det_status write_formats(struct tool *tool, const struct arguments *a, const char *from,
                                 det_pipeline_config *config, const det_model *model)
 {
-    const struct export_test test = {a->eval, &a->images, a->eval_images};
+    struct export_test test = {.config = config};
     struct export_files files = {0};
     struct eight_bits eight_bits = a->eight_bits;
+    struct export_tries tries = {.tool = tool,
+                                 .choices = &a->choices,
+                                 .eight_bits = &eight_bits,
+                                 .test = &test,
+                                 .folder = a->output,
+                                 .files = &files};
     det_model *quantised = NULL;
     det_status status = DET_OK;
     eight_bits.only |= a->choices.whole;
-    DET_TRY(eight_bits_check(tool, model, a->choices.precision));
-    if (a->choices.eight_bits)
-        DET_TRY(eight_bits_make(tool, &eight_bits, &a->images, model, &quantised));
-    const det_model *before = quantised != NULL ? model : NULL;
-    if (quantised != NULL)
-        model = quantised;
-    DET_TRY(export_files_make(tool, &a->choices, model, a->output, &files));
+    det_evaluation_settings_default(&test.settings);
+    test.settings.as_exported = 1;
+    test.settings.image_dirs = a->images.values;
+    test.settings.image_dir_count = a->images.count;
+    test.settings.max_images = a->eval_images;
     if (a->eval != NULL)
-        DET_TRY(export_files_evaluate(tool, config, model, &test, before, &eight_bits, &files));
+        DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, a->eval));
+    DET_TRY(eight_bits_check(tool, model, a->choices.precision));
+    DET_TRY(make_formats(tool, a, model, &tries, &quantised));
     DET_TRY(export_files_write(tool, &files, a->output));
     DET_TRY(export_files_print(tool, &files, a->output));
     if (a->json != NULL)
-        DET_TRY(export_files_json(tool, &files, a->output, from, model,
-                                  quantised != NULL ? &eight_bits : NULL, a->json));
+        DET_TRY(export_files_json(tool, &files, a->output, from,
+                                  quantised != NULL ? quantised : model,
+                                  tries.count > 0 ? &tries : NULL, a->json));
 fail:
+    export_tries_free(&tries);
     export_files_destroy(&files);
     det_model_destroy(&quantised);
     return status;

@@ -1,17 +1,11 @@
 #include "quantise/equalise.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "support/mem.h"
 
 #define MOST_FACTOR 16.0
-
-/* How many operations use a parameter: weights that levels share cannot follow one level. */
-static int32_t users(const struct det_graph *g, int32_t param)
-{
-    int32_t count = 0;
-    for (int32_t i = 0; i < g->op_count; i++)
-        count += g->ops[i].weight == param;
-    return count;
-}
 
 /* The only operation that reads what `op` makes; NULL when there are others. */
 static const struct det_op *sole_reader(const struct det_graph *g, const struct det_op *op)
@@ -84,8 +78,71 @@ static double reach_of(const struct det_observed *o, int32_t c)
     return fmax((double)o->high[c], -(double)o->low[c]);
 }
 
-static void equalise(const struct det_graph *g, const struct det_observed *o,
-                     const struct det_op *writer, const struct det_op *reader, float *params)
+/* --- tensors that are scaled alike --- */
+
+/* Levels share weights, so that what one of them writes or reads can only be scaled with what the
+ * others do. */
+struct group {
+    const struct det_graph *graph;
+    bool *tensors; /* per tensor: in it */
+    bool possible; /* one convolution writes each of them and one reads it */
+};
+
+static const struct det_op *writer_of(const struct det_graph *g, int32_t tensor)
+{
+    for (int32_t i = 0; i < g->op_count; i++) {
+        if (g->ops[i].out == tensor)
+            return &g->ops[i];
+    }
+    return NULL;
+}
+
+static bool take(struct group *group, int32_t tensor)
+{
+    const struct det_op *writer = writer_of(group->graph, tensor);
+    if (group->tensors[tensor])
+        return false;
+    group->tensors[tensor] = true;
+    const struct det_op *reader = writer != NULL ? sole_reader(group->graph, writer) : NULL;
+    group->possible = group->possible && reader != NULL && det_op_is_convolution(writer) &&
+                      det_op_is_convolution(reader);
+    return true;
+}
+
+/* What operations with the weights of `tensor`'s writer write, and with its reader's read. */
+static bool take_sharers(struct group *group, int32_t tensor)
+{
+    const struct det_graph *g = group->graph;
+    const struct det_op *writer = writer_of(g, tensor), *reader = sole_reader(g, writer);
+    bool any = false;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        if (g->ops[i].weight == writer->weight)
+            any |= take(group, g->ops[i].out);
+        if (g->ops[i].weight == reader->weight)
+            any |= take(group, g->ops[i].in);
+    }
+    return any;
+}
+
+static void find_group(struct group *group, int32_t tensor)
+{
+    memset(group->tensors, 0, (size_t)group->graph->tensor_count * sizeof *group->tensors);
+    group->possible = true;
+    take(group, tensor);
+    for (bool changed = true; changed && group->possible;) {
+        changed = false;
+        for (int32_t t = 0; t < group->graph->tensor_count && group->possible; t++) {
+            if (group->tensors[t])
+                changed |= take_sharers(group, t);
+        }
+    }
+}
+
+/* --- factors --- */
+
+/* By how much a channel of a tensor may be scaled up, each [channels] that it was before. */
+static void lower_factors(const struct det_graph *g, const struct det_observed *o,
+                          const struct det_op *reader, float *params, double *factors)
 {
     const bool depthwise = reader->kind == DET_OP_DWCONV;
     double range = 0, most_weight = 0;
@@ -96,31 +153,90 @@ static void equalise(const struct det_graph *g, const struct det_observed *o,
     }
     for (int32_t c = 0; c < o->channels; c++) {
         const double reach = reach_of(o, c);
-        if (!(reach > 0))
-            continue;
-        double factor = fmin(range / reach, MOST_FACTOR);
+        double factor = reach > 0 ? fmin(range / reach, MOST_FACTOR) : MOST_FACTOR;
         /* A depthwise channel's scale follows. A dense one's does not: half of the gain goes where
          * the weights would lose more than the activation wins. */
-        if (!depthwise) {
+        if (!depthwise && reach > 0) {
             const double weight = reader_weight(g, reader, params, c);
             factor = fmax(fmin(factor, sqrt(factor * fmax(weight / most_weight, 1e-6))), 1);
         }
-        scale_writer(g, writer, params, c, factor);
-        scale_reader(g, reader, params, c, factor);
+        factors[c] = fmin(factors[c], factor);
     }
 }
 
-int32_t det_equalise(const struct det_graph *g, const struct det_observed *observed, float *params)
+/* Whether no tensor of the group before this one has the same weights at its writer, or reader. */
+static bool is_first(const struct group *group, int32_t tensor, bool of_writer)
 {
-    int32_t count = 0;
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const struct det_op *writer = &g->ops[i];
-        const struct det_op *reader = det_op_is_convolution(writer) ? sole_reader(g, writer) : NULL;
-        if (reader == NULL || !det_op_is_convolution(reader) || users(g, writer->weight) > 1 ||
-            users(g, reader->weight) > 1)
+    const struct det_graph *g = group->graph;
+    const struct det_op *writer = writer_of(g, tensor), *reader = sole_reader(g, writer);
+    for (int32_t t = 0; t < tensor; t++) {
+        if (!group->tensors[t])
             continue;
-        equalise(g, &observed[writer->out], writer, reader, params);
-        count++;
+        const struct det_op *other = writer_of(g, t);
+        if (of_writer ? other->weight == writer->weight
+                      : sole_reader(g, other)->weight == reader->weight)
+            return false;
     }
-    return count;
+    return true;
+}
+
+static void scale_group(const struct group *group, const double *factors, float *params)
+{
+    const struct det_graph *g = group->graph;
+    for (int32_t t = 0; t < g->tensor_count; t++) {
+        if (!group->tensors[t])
+            continue;
+        const struct det_op *writer = writer_of(g, t), *reader = sole_reader(g, writer);
+        const bool write = is_first(group, t, true), read = is_first(group, t, false);
+        for (int32_t c = 0; c < g->tensors[t].channels; c++) {
+            if (write)
+                scale_writer(g, writer, params, c, factors[c]);
+            if (read)
+                scale_reader(g, reader, params, c, factors[c]);
+        }
+    }
+}
+
+static void equalise(const struct group *group, const struct det_observed *observed,
+                     double *factors, float *params)
+{
+    const struct det_graph *g = group->graph;
+    for (int32_t first = 1, t = 0; t < g->tensor_count; t++) {
+        if (!group->tensors[t])
+            continue;
+        for (int32_t c = 0; c < g->tensors[t].channels && first; c++)
+            factors[c] = MOST_FACTOR;
+        first = 0;
+        lower_factors(g, &observed[t], sole_reader(g, writer_of(g, t)), params, factors);
+    }
+    scale_group(group, factors, params);
+}
+
+det_status det_equalise(struct det_env *env, const struct det_graph *g,
+                        const struct det_observed *observed, float *params, int32_t *count)
+{
+    struct group group = {.graph = g};
+    double *factors = NULL;
+    int32_t channels = 0;
+    det_status status = DET_OK;
+    *count = 0;
+    for (int32_t t = 0; t < g->tensor_count; t++)
+        channels = g->tensors[t].channels > channels ? g->tensors[t].channels : channels;
+    DET_TRY(det_alloc(env, &group.tensors, (size_t)g->tensor_count, sizeof *group.tensors,
+                      "equalisation"));
+    DET_TRY(det_alloc(env, &factors, (size_t)channels, sizeof *factors, "equalisation"));
+    for (int32_t t = 1; t < g->tensor_count; t++) {
+        find_group(&group, t);
+        bool earlier = false;
+        for (int32_t k = 0; k < t; k++)
+            earlier |= group.tensors[k];
+        if (!group.possible || earlier)
+            continue;
+        equalise(&group, observed, factors, params);
+        (*count)++;
+    }
+fail:
+    det_free(env, &group.tensors);
+    det_free(env, &factors);
+    return status;
 }

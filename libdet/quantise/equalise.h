@@ -14,8 +14,9 @@
 #include "quantise/observe.h"
 
 /* Changes `params` of a folded graph; `observed` per tensor. Tensors that one convolution writes
- * and one convolution reads are equalised, others left alone. How many were is returned. */
-int32_t det_equalise(const struct det_graph *graph, const struct det_observed *observed,
-                     float *params);
+ * and one convolution reads are equalised, others left alone; those whose weights levels share, all
+ * together. How many times something was is *count. */
+det_status det_equalise(struct det_env *env, const struct det_graph *graph,
+                        const struct det_observed *observed, float *params, int32_t *count);
 
 #endif

@@ -8,6 +8,7 @@
 #include "model/model.h"
 #include "model/net.h"
 #include "quantise/equalise.h"
+#include "quantise/floats.h"
 #include "quantise/measure.h"
 #include "quantise/ranges.h"
 #include "support/finite.h"
@@ -16,6 +17,7 @@
 enum {
     MEASURED_IMAGES = 16, /* that every choice is judged by */
     LAYER_IMAGES = 4,     /* ... that the error of one layer is taken from */
+    GIVEN_BACK = 4,       /* layers that go back to float32 at once */
 };
 /* Of the error that is left: a layer in float32 must make it smaller than this. The last layers are
  * a hundredth of the work, the first is as many products and four times the memory. */
@@ -135,33 +137,49 @@ static det_status collect_measured(struct work *w)
 
 /* --- choices --- */
 
-/* Quantises in one way and keeps it if it is the best so far by more than `margin` of the error. */
+static void forget(const struct work *w, struct best *best)
+{
+    det_quantised_destroy(w->env, &best->quantised);
+    det_free(w->env, &best->real);
+}
+
+/* The network in 8 bits in one way. */
+static det_status make_way(struct work *w, const struct det_ranges_choice *choice,
+                           struct best *made)
+{
+    det_status status = DET_OK;
+    *made = (struct best){0};
+    DET_TRY(det_alloc(w->env, &made->real, w->job->graph->param_floats, sizeof(float),
+                      "8-bit weights"));
+    DET_TRY(det_ranges_make(w->env, w->job->graph, w->way.observed, w->way.params, choice,
+                            made->real, &made->quantised));
+    const struct det_output_error error = det_measure_run(&w->measure, made->quantised, made->real);
+    DET_TRY(step(w, w->measure.images));
+    made->error = det_output_error_most(error);
+    made->quantised->images = w->images;
+    made->quantised->observer = (int32_t)choice->observer;
+    made->quantised->equalised = w->way.equalised;
+    made->quantised->score_error = error.scores;
+    made->quantised->box_error = error.boxes;
+fail:
+    if (status != DET_OK)
+        forget(w, made);
+    return status;
+}
+
+/* Keeps it if it is the best so far by more than `margin` of the error. */
 static det_status try_way(struct work *w, const struct det_ranges_choice *choice, double margin,
                           struct best *best)
 {
-    struct det_quantised *made = NULL;
-    float *real = NULL;
-    det_status status = DET_OK;
-    DET_TRY(det_alloc(w->env, &real, w->job->graph->param_floats, sizeof *real, "8-bit weights"));
-    DET_TRY(det_ranges_make(w->env, w->job->graph, w->way.observed, w->way.params, choice, real,
-                            &made));
-    const struct det_output_error error = det_measure_run(&w->measure, made, real);
-    DET_TRY(step(w, w->measure.images));
-    made->images = w->images;
-    made->observer = (int32_t)choice->observer;
-    made->equalised = w->way.equalised;
-    made->score_error = error.scores;
-    made->box_error = error.boxes;
-    if (best->quantised == NULL || det_output_error_most(error) < margin * best->error) {
-        struct best old = *best;
-        *best = (struct best){made, real, det_output_error_most(error)};
-        made = old.quantised;
-        real = old.real;
+    struct best made;
+    DET_TRY_RETURN(make_way(w, choice, &made));
+    if (best->quantised == NULL || made.error < margin * best->error) {
+        const struct best old = *best;
+        *best = made;
+        made = old;
     }
-fail:
-    det_quantised_destroy(w->env, &made);
-    det_free(w->env, &real);
-    return status;
+    forget(w, &made);
+    return DET_OK;
 }
 
 static void all_in_8_bits(const struct det_graph *g, bool *eight_bits)
@@ -251,6 +269,76 @@ fail:
     return status;
 }
 
+/* --- until it is accepted --- */
+
+/* Without the worst of the layers that are in 8 bits so far, and what has to follow them. False in
+ * *done: with that too much would be in float32. */
+static det_status give_back(struct work *w, bool *eight_bits, struct best *best, bool *done)
+{
+    const struct det_graph *g = w->job->graph;
+    struct best made = {0};
+    float *errors = best->quantised->errors;
+    det_status status = DET_OK;
+    *done = w->job->settings.floats == DET_QUANTISATION_FLOATS_AUTO &&
+            det_floats_take_worst(g, errors, GIVEN_BACK, DET_QUANTISATION_MOST_FLOAT, eight_bits);
+    while (*done) {
+        const struct det_ranges_choice choice = choice_of(w, best->quantised->observer, eight_bits);
+        forget(w, &made);
+        DET_TRY(make_way(w, &choice, &made));
+        if (!det_floats_take_mixed(g, made.quantised, eight_bits))
+            break;
+        *done = det_floats_share(g, eight_bits) <= DET_QUANTISATION_MOST_FLOAT;
+    }
+    if (*done) {
+        memcpy(made.quantised->errors, errors, (size_t)g->op_count * sizeof *errors);
+        const struct best old = *best;
+        *best = made;
+        made = old;
+    }
+fail:
+    forget(w, &made);
+    return status;
+}
+
+/* What is made lies in the places of the results meanwhile. */
+static det_status ask(const struct work *w, const struct best *best, float *real,
+                      struct det_quantised **quantised, bool *accepted)
+{
+    const struct det_quantise_job *job = w->job;
+    *accepted = true;
+    if (job->accept == NULL)
+        return DET_OK;
+    memcpy(real, best->real, job->graph->param_floats * sizeof *real);
+    *quantised = best->quantised;
+    const int answer = job->accept(job->accept_user);
+    *quantised = NULL;
+    *accepted = answer > 0;
+    return answer >= 0 ? DET_OK
+                       : det_fail(w->env, DET_STATUS_CANCELLED, "quantisation was stopped");
+}
+
+static det_status convince(struct work *w, bool *eight_bits, struct best *best, float *real,
+                           struct det_quantised **quantised)
+{
+    const struct det_graph *g = w->job->graph;
+    bool accepted = false;
+    for (int32_t i = 0; i < g->op_count; i++)
+        eight_bits[i] = best->quantised->eight_bits[i] && det_op_is_convolution(&g->ops[i]);
+    for (int tries = 1; !accepted; tries++) {
+        bool done = true;
+        const double share = det_floats_share(g, eight_bits);
+        DET_TRY_RETURN(ask(w, best, real, quantised, &accepted));
+        if (!accepted)
+            DET_TRY_RETURN(give_back(w, eight_bits, best, &done));
+        if (!done)
+            return det_fail(w->env, DET_STATUS_MISMATCH,
+                            "no model was accepted: %d made, the last with %.0f %% of the "
+                            "multiplications in float32",
+                            tries, 100 * share);
+    }
+    return DET_OK;
+}
+
 /* --- the whole --- */
 
 static det_status create_way(const struct work *w, struct way *way)
@@ -310,9 +398,11 @@ static det_status try_equalised(struct work *w, const bool *eight_bits, struct b
 {
     struct best equalised = {0};
     struct way other = {0};
+    int32_t count = 0;
     det_status status = DET_OK;
     DET_TRY(create_way(w, &other));
-    other.equalised = det_equalise(w->job->graph, w->way.observed, other.params) > 0;
+    DET_TRY(det_equalise(w->env, w->job->graph, w->way.observed, other.params, &count));
+    other.equalised = count > 0;
     if (other.equalised) {
         exchange(w, &other);
         DET_TRY(observe(w));
@@ -326,8 +416,7 @@ static det_status try_equalised(struct work *w, const bool *eight_bits, struct b
         }
     }
 fail:
-    det_quantised_destroy(w->env, &equalised.quantised);
-    det_free(w->env, &equalised.real);
+    forget(w, &equalised);
     free_way(w, &other);
     return status;
 }
@@ -366,12 +455,12 @@ det_status det_quantise(struct det_context *context, const struct det_quantise_j
                       "quantisation"));
     DET_TRY(prepare(&w));
     DET_TRY(quantise(&w, eight_bits, &best));
+    DET_TRY(convince(&w, eight_bits, &best, real, quantised));
     memcpy(real, best.real, job->graph->param_floats * sizeof *real);
     *quantised = best.quantised;
     best.quantised = NULL;
 fail:
-    det_quantised_destroy(w.env, &best.quantised);
-    det_free(w.env, &best.real);
+    forget(&w, &best);
     det_free(w.env, &eight_bits);
     det_measure_free(w.env, &w.measure);
     free_way(&w, &w.way);

@@ -14,10 +14,14 @@ struct det_quantise_job {
     const float *params;
     const struct det_dataset *dataset;
     det_quantisation_settings settings; /* all of them set */
+    /* Whether what now lies in the places of the results will do, as
+     * det_quantisation_settings.accept has it; NULL: it does. */
+    int (*accept)(void *user);
+    void *accept_user;
 };
 
 /* `real` [graph.param_floats]: what the weights stand for, and biases. Same bits for any number of
- * threads. */
+ * threads. As long as it is not accepted, the layers that cost most go back to float32. */
 det_status det_quantise(struct det_context *context, const struct det_quantise_job *job,
                         float *real, struct det_quantised **quantised);
 

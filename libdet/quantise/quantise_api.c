@@ -3,6 +3,7 @@
 
 #include "base/arguments.h"
 #include "model/inference.h"
+#include "quantise/floats.h"
 #include "quantise/quantise.h"
 #include "quantise/ranges.h"
 #include "support/mem.h"
@@ -83,6 +84,18 @@ static det_status open_pictures(struct det_env *env, const det_quantisation_sett
                             dataset);
 }
 
+/* A model that is being made, and who judges it. */
+struct judge {
+    const det_quantisation_settings *settings;
+    const det_model *model;
+};
+
+static int ask(void *user)
+{
+    const struct judge *judge = user;
+    return judge->settings->accept(judge->settings->accept_user, judge->model);
+}
+
 /* From pictures, into a model of the same form. */
 static det_status make_of_pictures(det_context *context, const det_model *model,
                                    const struct det_inference *inference,
@@ -92,12 +105,15 @@ static det_status make_of_pictures(det_context *context, const det_model *model,
     struct det_dataset dataset = {0};
     det_status status = DET_OK;
     DET_TRY(open_pictures(env, s, model->spec.num_classes, &dataset));
+    struct judge judge = {s, out};
     const struct det_quantise_job job = {
         .spec = &model->spec,
         .graph = &out->graph,
         .params = inference->params,
         .dataset = &dataset,
         .settings = *s,
+        .accept = s->accept != NULL ? ask : NULL,
+        .accept_user = &judge,
     };
     DET_TRY(det_quantise(context, &job, out->owned, &out->quantised));
 fail:
@@ -131,6 +147,18 @@ fail:
     return status;
 }
 
+/* No layer of a model that was trained in 8 bits goes back. */
+static det_status ask_once(struct det_env *env, const det_quantisation_settings *s,
+                           const det_model *out)
+{
+    const int answer = s->accept != NULL ? s->accept(s->accept_user, out) : 1;
+    if (answer < 0)
+        return det_fail(env, DET_STATUS_CANCELLED, "quantisation was stopped");
+    return answer > 0 ? DET_OK
+                      : det_fail(env, DET_STATUS_MISMATCH,
+                                 "the model was not accepted, and stays as it was trained");
+}
+
 /* The model's names and step, the network of `inference`. */
 static det_status make(det_context *context, const det_model *model,
                        const struct det_inference *inference, const det_quantisation_settings *s,
@@ -143,9 +171,12 @@ static det_status make(det_context *context, const det_model *model,
     DET_TRY(det_model_create(env, &model->spec, true, names, out));
     (*out)->step = model->step;
     (*out)->recalibrated_images = model->recalibrated_images;
-    DET_TRY(det_model_has_ranges(model)
-                ? make_of_ranges(env, &model->ranges, inference->params, *out)
-                : make_of_pictures(context, model, inference, s, *out));
+    if (!det_model_has_ranges(model))
+        DET_TRY(make_of_pictures(context, model, inference, s, *out));
+    if (det_model_has_ranges(model)) {
+        DET_TRY(make_of_ranges(env, &model->ranges, inference->params, *out));
+        DET_TRY(ask_once(env, s, *out));
+    }
 fail:
     det_free(env, &names);
     return status;
@@ -201,6 +232,7 @@ det_status det_model_quantisation(det_context *context, const det_model *model,
         made.float_layers += det_op_is_convolution(&model->graph.ops[i]) && !q->eight_bits[i];
     }
     if (q != NULL) {
+        made.float_share = det_floats_share(&model->graph, q->eight_bits);
         made.is_quantised = 1;
         made.images = q->images;
         made.observer = (det_quantisation_observer)q->observer;

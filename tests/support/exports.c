@@ -24,6 +24,65 @@ det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
     return DET_OK;
 }
 
+/* The only operation that reads a tensor, -1 where there are others. */
+static int32_t sole_reader(const struct det_graph *g, int32_t tensor)
+{
+    int32_t reader = -1, count = 0;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        if (g->ops[i].in == tensor || g->ops[i].in2 == tensor) {
+            reader = i;
+            count++;
+        }
+    }
+    return count == 1 ? reader : -1;
+}
+
+static bool is_first_user(const struct det_graph *g, int32_t op)
+{
+    for (int32_t i = 0; i < op; i++) {
+        if (g->ops[i].weight == g->ops[op].weight)
+            return false;
+    }
+    return true;
+}
+
+/* Channel 0 of what an operation writes: its weights or, of a batch norm, scale and offset. */
+static void scale_channel(const struct det_graph *g, const struct det_op *op, float *params,
+                          float factor)
+{
+    if (op->kind == DET_OP_BATCH_NORM) {
+        params[g->params[op->gamma].offset] *= factor;
+        params[g->params[op->beta].offset] *= factor;
+        return;
+    }
+    const struct det_param *weight = &g->params[op->weight];
+    for (size_t k = 0; k < weight->count; k += (size_t)weight->shape[2])
+        params[weight->offset + k] *= factor;
+}
+
+int32_t exports_spoil(det_model *model, bool all)
+{
+    const float factor = 4000;
+    const struct det_graph *g = &model->graph;
+    int32_t spoilt = 0;
+    for (int32_t i = 0; i < g->op_count && (all || spoilt == 0); i++) {
+        const struct det_op *op = &g->ops[i];
+        const bool linear = op->kind == DET_OP_DWCONV ||
+                            (op->kind == DET_OP_BATCH_NORM && op->act == DET_ACTIVATION_NONE);
+        const int32_t at = linear ? sole_reader(g, op->out) : -1;
+        if (at < 0 || g->ops[at].kind != DET_OP_CONV)
+            continue;
+        const struct det_param *reader = &g->params[g->ops[at].weight];
+        assert_int_equal(reader->shape[0] * reader->shape[1], 1);
+        if (op->kind == DET_OP_BATCH_NORM || is_first_user(g, i))
+            scale_channel(g, op, model->owned, factor);
+        for (int32_t c = 0; c < reader->shape[3] && is_first_user(g, at); c++)
+            model->owned[reader->offset + (size_t)c] /= factor;
+        spoilt++;
+    }
+    return spoilt;
+}
+
 void exports_open(struct exports_file *file, struct det_env *env, const struct det_model_spec *spec,
                   const char *format, const det_export_settings *settings)
 {

@@ -21,7 +21,7 @@ ENDS_WITH(det_detector_settings, tiles);
 ENDS_WITH(det_evaluation_settings, communicator);
 ENDS_WITH(det_communicator_settings, standstill_seconds);
 ENDS_WITH(det_recalibration_settings, samples);
-ENDS_WITH(det_quantisation_settings, progress_user);
+ENDS_WITH(det_quantisation_settings, accept_user);
 ENDS_WITH(det_sample_source, release);
 ENDS_WITH(det_trainer_settings, wants_stop_user);
 ENDS_WITH(det_tracker_settings, frame_rate);

@@ -190,6 +190,14 @@ static void statistics_are_frozen(void **state)
 
 /* --- export --- */
 
+static int refuse(void *user, const det_model *candidate)
+{
+    int *asked = user;
+    assert_non_null(candidate);
+    ++*asked;
+    return 0;
+}
+
 /* The training's own last forward against the model in 8 bits: weights to the bit, outputs within
  * a step of what rounding in whole numbers and in float32 may differ by. */
 static void check_export(struct run *r, det_model *model, det_model *quantised)
@@ -263,6 +271,14 @@ static void the_export_is_what_was_trained(void **state)
         assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT,
                              "neither pictures nor an observer can be given",
                              det_model_quantise(r.context, model, &s, &other));
+        /* and no layer of it goes back to float32 */
+        int asked = 0;
+        s.record_count = 0;
+        s.accept = refuse;
+        s.accept_user = &asked;
+        assert_context_fails(r.context, DET_STATUS_MISMATCH, "stays as it was trained",
+                             det_model_quantise(r.context, model, &s, &other));
+        assert_int_equal(asked, 1);
         det_model_destroy(&model);
         det_model_destroy(&quantised);
         snprintf(path, sizeof path, "%s/ckpt-%d.det", w.model_dir, STEPS);

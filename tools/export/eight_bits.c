@@ -167,48 +167,41 @@ static bool is_repeated(const struct layers *layers, size_t i)
     return i > 0 && strcmp(layers->list[i].name, layers->list[i - 1].name) == 0;
 }
 
-/* The worst ones in 8 bits: "a (0.012), b (0.008)". */
-static det_status name_worst(struct det_env *env, const struct layers *layers,
-                             struct det_text *text)
+det_status eight_bits_name_worst(struct tool *tool, const det_model *quantised,
+                                 struct det_text *text)
 {
+    struct layers layers = {0};
     size_t named = 0;
-    for (size_t i = 0; i < layers->count && named < WORST; i++) {
-        if (layers->list[i].is_float || layers->list[i].error == 0 || is_repeated(layers, i))
+    det_status status = DET_OK;
+    DET_TRY(find_layers(tool, quantised, &layers));
+    for (size_t i = 0; i < layers.count && named < WORST; i++) {
+        if (layers.list[i].is_float || layers.list[i].error == 0 || is_repeated(&layers, i))
             continue;
-        DET_TRY_RETURN(det_text_printf(env, text, "%s%s (%.2g)", named == 0 ? "" : ", ",
-                                       layers->list[i].name, layers->list[i].error));
+        DET_TRY(det_text_printf(&tool->env, text, "%s%s (%.2g)", named == 0 ? "" : ", ",
+                                layers.list[i].name, layers.list[i].error));
         named++;
     }
-    return DET_OK;
+fail:
+    det_free(&tool->env, &layers.list);
+    return status;
 }
 
-static det_status tell_trained(struct tool *tool, const det_model *model)
-{
-    det_quantisation_info info = {.struct_size = sizeof info};
-    DET_TRY_RETURN(det_model_quantisation(tool->context, model, &info));
-    console_print("int8: all %d convolutions, ranges and rounding as they were trained\n",
-                  info.layers);
-    return DET_OK;
-}
-
-static det_status tell(struct tool *tool, const det_model *model)
+static det_status tell(struct tool *tool, const det_model *model, const det_quantisation_info *info)
 {
     struct det_env *env = &tool->env;
     struct layers layers = {0};
     struct det_text text = {0};
     char name[CONSOLE_NAME_BYTES];
-    det_quantisation_info info = {.struct_size = sizeof info};
     det_status status = DET_OK;
-    DET_TRY(det_model_quantisation(tool->context, model, &info));
     DET_TRY(find_layers(tool, model, &layers));
     DET_TRY(det_text_printf(
         env, &text,
         "int8: %d of %d convolutions, ranges by %s over %lld pictures%s\n"
         "  outputs differ from float32's by %.2g of the scores and %.2g of the boxes; layers that "
         "alone make the most:\n",
-        info.layers - info.float_layers, info.layers, det_quantisation_observer_name(info.observer),
-        (long long)info.images, info.equalised ? ", channels equalised" : "", info.score_error,
-        info.box_error));
+        info->layers - info->float_layers, info->layers,
+        det_quantisation_observer_name(info->observer), (long long)info->images,
+        info->equalised ? ", channels equalised" : "", info->score_error, info->box_error));
     for (size_t i = 0, named = 0; i < layers.count && named < TOLD; i++) {
         if (is_repeated(&layers, i))
             continue;
@@ -224,9 +217,28 @@ fail:
     return status;
 }
 
+det_status eight_bits_tell(struct tool *tool, const det_model *quantised)
+{
+    det_quantisation_info info = {.struct_size = sizeof info};
+    DET_TRY_RETURN(det_model_quantisation(tool->context, quantised, &info));
+    if (info.observer != DET_OBSERVER_TRAINED)
+        return tell(tool, quantised, &info);
+    console_print("int8: all %d convolutions, ranges and rounding as they were trained\n",
+                  info.layers);
+    return DET_OK;
+}
+
+static void set_judge(det_quantisation_settings *settings, const struct eight_bits_judge *judge)
+{
+    if (judge != NULL) {
+        settings->accept = judge->accept;
+        settings->accept_user = judge->user;
+    }
+}
+
 static det_status make_of_pictures(struct tool *tool, const struct eight_bits *e,
                                    const struct option_list *image_dirs, const det_model *model,
-                                   det_model **quantised)
+                                   const struct eight_bits_judge *judge, det_model **quantised)
 {
     struct det_env *env = &tool->env;
     struct pictures pictures = {0};
@@ -250,10 +262,9 @@ static det_status make_of_pictures(struct tool *tool, const struct eight_bits *e
     settings.floats = e->only ? DET_QUANTISATION_FLOATS_NONE : DET_QUANTISATION_FLOATS_AUTO;
     settings.progress = countdown_show;
     settings.progress_user = &(struct countdown){.what = "int8"};
+    set_judge(&settings, judge);
     status = det_model_quantise(tool->context, model, &settings, quantised);
     console_progress_clear();
-    DET_TRY(status);
-    DET_TRY(tell(tool, *quantised));
 fail:
     det_path_list_free(env, &pictures.paths);
     return status;
@@ -261,107 +272,47 @@ fail:
 
 /* What only pictures are for is not passed over in silence. */
 static det_status make_trained(struct tool *tool, const struct eight_bits *e,
-                               const det_model *model, det_model **quantised)
+                               const det_model *model, const struct eight_bits_judge *judge,
+                               det_model **quantised)
 {
+    det_quantisation_settings settings;
     if (e->calibration.count > 0 || e->images != DET_QUANTISATION_IMAGES || e->observer != NULL)
         return det_fail(&tool->env, DET_STATUS_INVALID_ARGUMENT,
                         "the checkpoint was trained in 8 bits and has its ranges: leave out "
                         "--calibration, --calibration_images and --observer");
-    DET_TRY_RETURN(det_model_quantise(tool->context, model, NULL, quantised));
-    return tell_trained(tool, *quantised);
+    det_quantisation_settings_default(&settings);
+    set_judge(&settings, judge);
+    return det_model_quantise(tool->context, model, &settings, quantised);
 }
 
 det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
                            const struct option_list *image_dirs, const det_model *model,
-                           det_model **quantised)
+                           const struct eight_bits_judge *judge, det_model **quantised)
 {
     if (det_model_is_trained_in_8_bits(model))
-        return make_trained(tool, e, model, quantised);
+        return make_trained(tool, e, model, judge, quantised);
     if (e->calibration.count == 0)
         return det_fail(&tool->env, DET_STATUS_INVALID_ARGUMENT,
                         "--precision int8 needs --calibration: pictures that the ranges are taken "
                         "from (a checkpoint that was trained in 8 bits has them)");
-    return make_of_pictures(tool, e, image_dirs, model, quantised);
-}
-
-/* --- judging --- */
-
-static det_status print_row(struct det_env *env, struct det_text *text, const char *name,
-                            const double *before, const double *after)
-{
-    char shown[CONSOLE_NAME_BYTES];
-    return det_text_printf(env, text, "  %-24s %7.3f %7.3f   %7.3f %7.3f\n",
-                           console_name(shown, name), before[DET_COCO_AP], after[DET_COCO_AP],
-                           before[DET_COCO_AP50], after[DET_COCO_AP50]);
-}
-
-static det_status print_table(struct det_env *env, const char *format,
-                              const det_coco_result *before, const det_coco_result *after)
-{
-    struct det_text text = {0};
-    det_status status = DET_OK;
-    DET_TRY(det_text_printf(env, &text, "  %-24s %15s   %15s\n  %-24s %7s %7s   %7s %7s\n", format,
-                            "AP", "AP50", "class", "float32", "int8", "float32", "int8"));
-    for (int32_t k = 0; k < before->class_count; k++)
-        DET_TRY(print_row(env, &text, before->classes[k]->name, before->classes[k]->stats,
-                          after->classes[k]->stats));
-    DET_TRY(print_row(env, &text, "all", before->stats, after->stats));
-    console_print_text(text.data);
-fail:
-    det_text_free(env, &text);
-    return status;
-}
-
-det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const char *format,
-                            const det_model *quantised, const det_coco_result *before,
-                            const det_coco_result *after)
-{
-    struct layers layers = {0};
-    struct det_text worst = {0};
-    det_status status = DET_OK;
-    e->judged = true;
-    e->ap[0] = before->stats[DET_COCO_AP];
-    e->ap[1] = after->stats[DET_COCO_AP];
-    e->ap50[0] = before->stats[DET_COCO_AP50];
-    e->ap50[1] = after->stats[DET_COCO_AP50];
-    DET_TRY(print_table(&tool->env, format, before, after));
-    if (e->ap[0] - e->ap[1] <= e->max_drop)
-        return DET_OK;
-    DET_TRY(find_layers(tool, quantised, &layers));
-    DET_TRY(name_worst(&tool->env, &layers, &worst));
-    status = det_fail(&tool->env, DET_STATUS_MISMATCH,
-                      "AP falls from %.4f to %.4f in 8 bits, more than --max_drop %g: nothing was "
-                      "written%s%s",
-                      e->ap[0], e->ap[1], e->max_drop,
-                      worst.length > 0 ? "; the layers that cost most: " : "",
-                      worst.length > 0 ? worst.data : "");
-fail:
-    det_free(&tool->env, &layers.list);
-    det_text_free(&tool->env, &worst);
-    return status;
+    return make_of_pictures(tool, e, image_dirs, model, judge, quantised);
 }
 
 /* --- as JSON --- */
 
-det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
-                           const det_model *quantised, struct det_json_writer *json)
+det_status eight_bits_json(struct tool *tool, const det_model *quantised,
+                           struct det_json_writer *json)
 {
     det_quantisation_info info = {.struct_size = sizeof info};
     DET_TRY_RETURN(det_model_quantisation(tool->context, quantised, &info));
-    det_json_open_object(json, "int8");
     det_json_put_int(json, "layers", info.layers);
     det_json_put_int(json, "float_layers", info.float_layers);
+    det_json_put_value(json, "float_share", info.float_share);
     det_json_put_string(json, "observer", det_quantisation_observer_name(info.observer));
     det_json_put_int(json, "images", info.images);
     det_json_put_bool(json, "equalised", info.equalised != 0);
     det_json_put_value(json, "score_error", info.score_error);
     det_json_put_value(json, "box_error", info.box_error);
-    if (e->judged) {
-        det_json_put_value(json, "ap_float32", e->ap[0]);
-        det_json_put_value(json, "ap", e->ap[1]);
-        det_json_put_value(json, "ap50_float32", e->ap50[0]);
-        det_json_put_value(json, "ap50", e->ap50[1]);
-    }
     det_json_open_list(json, "sensitivity");
     for (int32_t i = 0; i < info.layers; i++) {
         det_quantisation_layer layer = {.struct_size = sizeof layer};
@@ -374,6 +325,5 @@ det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
         det_json_close_object(json);
     }
     det_json_close_list(json);
-    det_json_close_object(json);
     return DET_OK;
 }

@@ -4,6 +4,7 @@
 #define DET_TOOLS_EXPORT_EIGHT_BITS_H
 
 #include "common/tool.h"
+#include "support/text.h"
 
 struct eight_bits {
     struct option_list calibration;
@@ -11,9 +12,6 @@ struct eight_bits {
     const char *observer; /* NULL: auto */
     bool only;
     double max_drop;
-    /* after eight_bits_judge() */
-    bool judged;
-    double ap[2], ap50[2]; /* float32, int8 */
 };
 
 #define EIGHT_BITS_MAX_DROP .005
@@ -38,7 +36,9 @@ struct eight_bits {
          "with tflite"},                                                                         \
     {                                                                                            \
         "max_drop", OPTION_DOUBLE, &(e)->max_drop, "X",                                          \
-            "of --precision int8 with --eval: nothing is written when AP falls by more"          \
+            "of --precision int8 with --eval: while AP falls by more, layers that cost most go " \
+            "back to float32, up to a quarter of the work (not with --int8_only); nothing is "   \
+            "written when that is not enough"                                                    \
     }
 
 /* What is wrong with them; NULL: nothing. `wanted`: --precision int8. */
@@ -48,20 +48,25 @@ const char *eight_bits_fault(const struct eight_bits *e, bool wanted, bool evalu
  * given, NULL: not. */
 det_status eight_bits_check(struct tool *tool, const det_model *model, const char *precision);
 
-/* A copy of `model` in 8 bits; tells how it came to be. */
+/* Who judges a model in 8 bits: det_quantisation_settings.accept. */
+struct eight_bits_judge {
+    int (*accept)(void *user, const det_model *candidate);
+    void *user;
+};
+/* A copy of `model` in 8 bits that `judge` accepts; NULL: the first one. */
 det_status eight_bits_make(struct tool *tool, const struct eight_bits *e,
                            const struct option_list *image_dirs, const det_model *model,
-                           det_model **quantised);
+                           const struct eight_bits_judge *judge, det_model **quantised);
 
-/* Prints AP of both, the second of a file of `format`, per class. MISMATCH naming the worst layers
- * when the second's is lower by more than max_drop. */
-det_status eight_bits_judge(struct tool *tool, struct eight_bits *e, const char *format,
-                            const det_model *quantised, const det_coco_result *before,
-                            const det_coco_result *after);
+/* Tells how it came to be, and which layers cost most. */
+det_status eight_bits_tell(struct tool *tool, const det_model *quantised);
+/* Adds the worst layers that are in 8 bits to a text: "a (0.012), b (0.008)". */
+det_status eight_bits_name_worst(struct tool *tool, const det_model *quantised,
+                                 struct det_text *text);
 
-/* Members of an object of JSON. */
+/* Members of an object of JSON: how it came to be, and the whole table of sensitivity. */
 struct det_json_writer;
-det_status eight_bits_json(struct tool *tool, const struct eight_bits *e,
-                           const det_model *quantised, struct det_json_writer *json);
+det_status eight_bits_json(struct tool *tool, const det_model *quantised,
+                           struct det_json_writer *json);
 
 #endif

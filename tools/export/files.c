@@ -6,6 +6,8 @@
 #include "common/console.h"
 #include "common/countdown.h"
 #include "common/output.h"
+#include "export/eight_bits.h"
+#include "export/tries.h"
 #include "support/clock.h"
 #include "support/json_writer.h"
 #include "support/mem.h"
@@ -29,6 +31,14 @@ static det_status announce(struct tool *tool, const det_export *exported, const 
     return DET_OK;
 }
 
+det_status export_files_announce(struct tool *tool, const struct export_files *files,
+                                 const char *folder)
+{
+    for (size_t i = 0; i < files->count; i++)
+        DET_TRY_RETURN(announce(tool, files->exports[i], folder));
+    return DET_OK;
+}
+
 static det_status make(struct tool *tool, const struct export_choices *choices,
                        const det_model *model, const det_export_format *format,
                        struct export_files *files)
@@ -48,76 +58,46 @@ static det_status make(struct tool *tool, const struct export_choices *choices,
 }
 
 det_status export_files_make(struct tool *tool, const struct export_choices *choices,
-                             const det_model *model, const char *folder, struct export_files *files)
+                             const det_model *model, struct export_files *files)
 {
     for (size_t i = 0; i < choices->count; i++) {
         DET_TRY_RETURN(make(tool, choices, model, choices->chosen[i], files));
-        DET_TRY_RETURN(announce(tool, files->exports[i], folder));
         if (tool_interrupted())
             return det_fail(&tool->env, DET_STATUS_CANCELLED, "interrupted: nothing was written");
     }
     return DET_OK;
 }
 
-/* Of a model, or of its file. */
-static det_status evaluate(struct tool *tool, const det_pipeline_config *config,
-                           const det_model *model, const det_export *exported, const char *name,
-                           det_evaluation_settings *settings, det_evaluation **evaluation)
+det_status export_test_evaluate(struct tool *tool, struct export_test *test, const det_model *model,
+                                const det_export *exported, const char *name,
+                                det_evaluation **evaluation)
 {
     char what[64];
-    settings->exported = exported;
-    settings->progress = countdown_show;
+    test->settings.exported = exported;
+    test->settings.progress = countdown_show;
     snprintf(what, sizeof what, "evaluating %s", name);
-    settings->progress_user = &(struct countdown){.what = what};
+    test->settings.progress_user = &(struct countdown){.what = what};
     const det_status status =
-        det_evaluation_run(tool->context, config, model, settings, evaluation);
+        det_evaluation_run(tool->context, test->config, model, &test->settings, evaluation);
     console_progress_clear();
-    settings->quiet = 1;
+    test->settings.quiet = 1;
     return status == DET_OK
                ? DET_OK
                : det_fail(&tool->env, status, "%s: %s", name, det_context_error(tool->context));
 }
 
-static det_status evaluate_file(struct tool *tool, const det_pipeline_config *config,
-                                const det_model *model, det_evaluation_settings *settings,
-                                struct export_files *files, size_t i, det_evaluation **evaluation)
+det_status export_files_evaluate(struct tool *tool, const det_model *model,
+                                 struct export_test *test, struct export_files *files)
 {
-    DET_TRY_RETURN(evaluate(tool, config, model, files->exports[i], files->formats[i]->name,
-                            settings, evaluation));
-    const det_coco_result *coco = det_evaluation_coco(*evaluation);
-    files->images = coco->images;
-    files->ap[i] = coco->stats[DET_COCO_AP];
-    files->ap50[i] = coco->stats[DET_COCO_AP50];
-    return DET_OK;
-}
-
-det_status export_files_evaluate(struct tool *tool, det_pipeline_config *config,
-                                 const det_model *model, const struct export_test *test,
-                                 const det_model *before, struct eight_bits *eight_bits,
-                                 struct export_files *files)
-{
-    det_evaluation_settings settings;
-    det_evaluation *first = NULL, *of_file = NULL;
-    det_status status = DET_OK;
-    det_evaluation_settings_default(&settings);
-    settings.as_exported = 1;
-    settings.image_dirs = test->image_dirs->values;
-    settings.image_dir_count = test->image_dirs->count;
-    settings.max_images = test->most;
-    DET_TRY_RETURN(det_pipeline_config_set_eval_path(config, test->records));
-    if (before != NULL)
-        DET_TRY(evaluate(tool, config, before, NULL, "float32", &settings, &first));
     for (size_t i = 0; i < files->count; i++) {
-        det_evaluation_destroy(&of_file);
-        DET_TRY(evaluate_file(tool, config, model, &settings, files, i, &of_file));
-        if (before != NULL)
-            DET_TRY(eight_bits_judge(tool, eight_bits, files->formats[i]->name, model,
-                                     det_evaluation_coco(first), det_evaluation_coco(of_file)));
+        DET_TRY_RETURN(export_test_evaluate(tool, test, model, files->exports[i],
+                                            files->formats[i]->name, &files->found[i]));
+        const det_coco_result *coco = det_evaluation_coco(files->found[i]);
+        files->images = coco->images;
+        files->ap[i] = coco->stats[DET_COCO_AP];
+        files->ap50[i] = coco->stats[DET_COCO_AP50];
     }
-fail:
-    det_evaluation_destroy(&first);
-    det_evaluation_destroy(&of_file);
-    return status;
+    return DET_OK;
 }
 
 det_status export_files_write(struct tool *tool, const struct export_files *files,
@@ -131,8 +111,10 @@ det_status export_files_write(struct tool *tool, const struct export_files *file
 
 void export_files_destroy(struct export_files *files)
 {
-    for (size_t i = 0; i < files->count; i++)
+    for (size_t i = 0; i < files->count; i++) {
+        det_evaluation_destroy(&files->found[i]);
         det_export_destroy(&files->exports[i]);
+    }
     files->count = 0;
 }
 
@@ -282,9 +264,24 @@ static void put_model(struct det_json_writer *json, const char *from, const det_
     tool_put_classes(json, model);
 }
 
+static det_status put_eight_bits(struct tool *tool, const det_model *model,
+                                 const struct export_tries *tries, struct det_json_writer *json)
+{
+    det_quantisation_info info = {.struct_size = sizeof info};
+    DET_TRY_RETURN(det_model_quantisation(tool->context, model, &info));
+    if (!info.is_quantised)
+        return DET_OK;
+    det_json_open_object(json, "int8");
+    if (tries != NULL)
+        export_tries_json(tries, json);
+    DET_TRY_RETURN(eight_bits_json(tool, model, json));
+    det_json_close_object(json);
+    return DET_OK;
+}
+
 det_status export_files_json(struct tool *tool, const struct export_files *files,
                              const char *folder, const char *from, const det_model *model,
-                             const struct eight_bits *eight_bits, const char *path)
+                             const struct export_tries *tries, const char *path)
 {
     struct det_env *env = &tool->env;
     struct det_json_writer json;
@@ -298,8 +295,7 @@ det_status export_files_json(struct tool *tool, const struct export_files *files
     for (size_t i = 0; i < files->count; i++)
         DET_TRY(put_one(tool, &json, files, i));
     det_json_close_list(&json);
-    if (eight_bits != NULL)
-        DET_TRY(eight_bits_json(tool, eight_bits, model, &json));
+    DET_TRY(put_eight_bits(tool, model, tries, &json));
     det_json_close_object(&json);
     det_json_line(&json, 0);
     DET_TRY(det_json_end(&json));

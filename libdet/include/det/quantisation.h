@@ -26,6 +26,10 @@ extern "C" {
 /** Pictures that are enough. */
 #define DET_QUANTISATION_IMAGES 200
 
+/** Of the multiplications, the share that may go back to float32 for the sake of
+ * det_quantisation_settings.accept. */
+#define DET_QUANTISATION_MOST_FLOAT 0.25
+
 /** How the range of a tensor is chosen from what it held. */
 typedef enum det_quantisation_observer {
     /** the one of the others with which the outputs differ least from the float32 network's */
@@ -81,6 +85,15 @@ typedef struct det_quantisation_settings {
     /** Called now and then; return non-zero to stop with CANCELLED. May be NULL. */
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
+    /** Whether a model that was made is good enough, which a program knows by evaluating it. More
+     * than 0 takes it, less stops with CANCELLED; with 0 the layers that cost most for
+     * their work go back to float32, a few at a time, and it is asked again, until more than
+     * DET_QUANTISATION_MOST_FLOAT of the multiplications would be in float32. With
+     * DET_QUANTISATION_FLOATS_NONE, and of a model that was trained in 8 bits, it is asked once.
+     * The candidate is lent; the one that is taken is what *quantised becomes. The context may be
+     * used. NULL, the default: the first one is taken. */
+    int (*accept)(void *user, const det_model *candidate);
+    void *accept_user;
 } det_quantisation_settings;
 
 /** Fills in the defaults, as far as a struct of `struct_size` bytes goes, which is noted in it. */
@@ -96,8 +109,8 @@ static inline void det_quantisation_settings_default(det_quantisation_settings *
  * exported like any other. Of a model that was trained in 8 bits without pictures, all in 8 bits,
  * by its own ranges; `images`, `floats`, `equalise` and `correct_biases` have no meaning then.
  * INVALID_ARGUMENT: no pictures, or pictures for a model that was trained in 8 bits, or a model
- * that is in 8 bits already. NON_FINITE: outputs or weights that are. On failure *quantised is
- * NULL.
+ * that is in 8 bits already. NON_FINITE: outputs or weights that are. MISMATCH: none was accepted.
+ * On failure *quantised is NULL.
  */
 DET_NODISCARD DET_API det_status det_model_quantise(det_context *context, const det_model *model,
                                                     const det_quantisation_settings *settings,
@@ -120,6 +133,7 @@ typedef struct det_quantisation_info {
     /** of the outputs on some of these, in shares of what the float32 network gives: root of the
      * mean squared difference of scores, and of box encodings weighted by their score */
     double score_error, box_error;
+    double float_share; /**< of the multiplications, in float32 */
 } det_quantisation_info;
 
 DET_NODISCARD DET_API det_status det_model_quantisation(det_context *context,

@@ -9,7 +9,8 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
-#define DET_QUANTISATION_IMAGES 200
+#define DET_QUANTISATION_IMAGES     200
+#define DET_QUANTISATION_MOST_FLOAT 0.25
 typedef enum det_quantisation_observer {
     DET_OBSERVER_AUTO = 0,
     DET_OBSERVER_MINMAX = 1,
@@ -37,6 +38,8 @@ typedef struct det_quantisation_settings {
     int32_t correct_biases;
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
+    int (*accept)(void *user, const det_model *candidate);
+    void *accept_user;
 } det_quantisation_settings;
 DET_API void det_quantisation_settings_init(det_quantisation_settings *settings,
                                             size_t struct_size);
@@ -58,6 +61,7 @@ typedef struct det_quantisation_info {
     det_quantisation_observer observer;
     int32_t reserved;
     double score_error, box_error;
+    double float_share;
 } det_quantisation_info;
 DET_NODISCARD DET_API det_status det_model_quantisation(det_context *context,
                                                         const det_model *model,

@@ -1,0 +1,25 @@
+/* floats.h: which convolutions of a network in 8 bits go back to float32 when it is not good
+ * enough: those that add most to the squared error for their multiplications.
+ *
+ * Weights that levels share are one layer.
+ */
+#ifndef DET_QUANTISE_FLOATS_H
+#define DET_QUANTISE_FLOATS_H
+
+#include "model/quantised.h"
+
+/* The share of the network's multiplications that is in float32. `eight_bits` per operation. */
+double det_floats_share(const struct det_graph *graph, const bool *eight_bits);
+
+/* Takes the `count` worst layers by their `errors`, per operation, out of `eight_bits`, passing
+ * over those with which the share would be more than `most`. How many there were is returned. */
+int32_t det_floats_take_worst(const struct det_graph *graph, const float *errors, int32_t count,
+                              double most, bool *eight_bits);
+
+/* A tensor that is made in float32 and read in both forms would have to be stored in both, which
+ * the fast networks do not: takes the layers that read it in 8 bits out of `eight_bits`.
+ * `quantised` was made with these; false when nothing is left to do. */
+bool det_floats_take_mixed(const struct det_graph *graph, const struct det_quantised *quantised,
+                           bool *eight_bits);
+
+#endif
