@@ -178,8 +178,8 @@ static det_status compare_data(const struct run *r)
         if (r->totals[rank] != r->totals[0])
             return det_fail(r->env, DET_STATUS_MISMATCH,
                             "rank %d on %s has %lld images to evaluate, rank 0 on %s has %lld",
-                            (int)rank, det_ranks_host(communicator, rank),
-                            (long long)r->totals[rank], det_ranks_host(communicator, 0),
+                            (int)rank, det_communicator_host(communicator, rank),
+                            (long long)r->totals[rank], det_communicator_host(communicator, 0),
                             (long long)r->totals[0]);
     return DET_OK;
 }
@@ -257,7 +257,7 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
     DET_NEED(env, model);
     DET_NEED(env, evaluation);
     DET_TRY_RETURN(take_settings(env, given, &settings, &tiles));
-    if (det_ranks_rank(settings.communicator) > 0) {
+    if (det_communicator_rank(settings.communicator) > 0) {
         settings.summaries = NULL;
         settings.results = NULL;
         settings.quiet = 1;
@@ -268,7 +268,7 @@ det_status det_evaluation_run(det_context *context, const det_pipeline_config *c
                       .config = config,
                       .model = model,
                       .settings = &settings,
-                      .size = det_ranks_size(settings.communicator)};
+                      .size = det_communicator_size(settings.communicator)};
     const det_status status = evaluate(&run, &e);
     close_run(&run);
     if (status != DET_OK)

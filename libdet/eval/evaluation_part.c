@@ -39,8 +39,8 @@ static det_status start_loader(struct det_evaluation_part *p)
     struct det_loader_settings loading = {
         .dataset = s->dataset,
         .batch_size = 1,
-        .first_sample = (uint64_t)det_ranks_rank(communicator),
-        .stride = det_ranks_size(communicator),
+        .first_sample = (uint64_t)det_communicator_rank(communicator),
+        .stride = det_communicator_size(communicator),
         .end_sample = (uint64_t)s->images,
         .ring = 8,
         .held = p->backend->stages_ahead ? 2 : 1,

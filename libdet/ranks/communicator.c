@@ -38,22 +38,22 @@ static const char card_magic[16] = "libdet ranks 1";
 
 /* --- what it knows --- */
 
-int32_t det_ranks_rank(const det_communicator *c)
+int32_t det_communicator_rank(const det_communicator *c)
 {
     return c == NULL ? 0 : c->transport->rank;
 }
 
-int32_t det_ranks_size(const det_communicator *c)
+int32_t det_communicator_size(const det_communicator *c)
 {
     return c == NULL ? 1 : c->transport->size;
 }
 
 bool det_ranks_are_many(const det_communicator *c)
 {
-    return det_ranks_size(c) > 1;
+    return det_communicator_size(c) > 1;
 }
 
-const char *det_ranks_host(const det_communicator *c, int32_t rank)
+const char *det_communicator_host(const det_communicator *c, int32_t rank)
 {
     return c == NULL || rank < 0 || rank >= c->transport->size ? "" : c->hosts[rank];
 }
@@ -255,7 +255,7 @@ static det_status make_room(struct det_env *env, size_t size, const int64_t *siz
 static det_status gather_pieces(struct det_env *env, det_communicator *c, const uint8_t *mine,
                                 size_t bytes, const struct pieces *p, struct det_gathered *all)
 {
-    const size_t size = (size_t)det_ranks_size(c);
+    const size_t size = (size_t)det_communicator_size(c);
     for (size_t at = 0; at < p->most; at += p->piece) {
         const size_t left = at < bytes ? bytes - at : 0;
         if (left > 0)
@@ -282,7 +282,7 @@ det_status det_ranks_gather_bytes(struct det_env *env, det_communicator *c, cons
         DET_TRY_RETURN(det_ranks_gather(env, c, &own, c->numbers, sizeof own));
         sizes = c->numbers;
     }
-    status = make_room(env, (size_t)det_ranks_size(c), sizes, all, &pieces);
+    status = make_room(env, (size_t)det_communicator_size(c), sizes, all, &pieces);
     DET_TRY(det_ranks_agree(env, c, status));
     DET_TRY(gather_pieces(env, c, mine, bytes, &pieces, all));
 fail:
@@ -305,8 +305,9 @@ det_status det_ranks_check(struct det_env *env, det_communicator *c)
 int32_t det_ranks_here(const det_communicator *c)
 {
     int32_t here = 0;
-    for (int32_t r = 0; r < det_ranks_size(c); r++)
-        if (strcmp(det_ranks_host(c, r), det_ranks_host(c, det_ranks_rank(c))) == 0)
+    for (int32_t r = 0; r < det_communicator_size(c); r++)
+        if (strcmp(det_communicator_host(c, r),
+                   det_communicator_host(c, det_communicator_rank(c))) == 0)
             here++;
     return here;
 }
@@ -351,7 +352,7 @@ static det_status exchange_cards(struct det_env *env, det_communicator *c, struc
 static det_status compare_builds(struct det_env *env, const det_communicator *c,
                                  const struct card *cards)
 {
-    for (int32_t r = 0; r < det_ranks_size(c); r++) {
+    for (int32_t r = 0; r < det_communicator_size(c); r++) {
         if (memcmp(cards[r].magic, card_magic, sizeof card_magic) == 0 &&
             strcmp(cards[r].build, cards[0].build) == 0)
             continue;
@@ -454,21 +455,6 @@ void det_communicator_close(det_communicator **out)
     det_free(c->env, &c->numbers);
     det_free(c->env, &c->outcomes);
     det_free(c->env, out);
-}
-
-int32_t det_communicator_rank(const det_communicator *communicator)
-{
-    return det_ranks_rank(communicator);
-}
-
-int32_t det_communicator_size(const det_communicator *communicator)
-{
-    return det_ranks_size(communicator);
-}
-
-const char *det_communicator_host(const det_communicator *communicator, int32_t rank)
-{
-    return det_ranks_host(communicator, rank);
 }
 
 det_status det_communicator_agree(det_communicator *communicator, det_status status,

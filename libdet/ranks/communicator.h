@@ -20,10 +20,6 @@ det_status det_communicator_create(struct det_env *env, struct det_transport *tr
                                    const det_communicator_settings *settings,
                                    det_communicator **communicator);
 
-/* 0 and 1 for NULL. */
-int32_t det_ranks_rank(const det_communicator *communicator);
-int32_t det_ranks_size(const det_communicator *communicator);
-const char *det_ranks_host(const det_communicator *communicator, int32_t rank);
 /* The communicator is there, and more than one rank. */
 bool det_ranks_are_many(const det_communicator *communicator);
 

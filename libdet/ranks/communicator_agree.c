@@ -24,15 +24,15 @@ static det_status tell(struct det_env *env, const det_communicator *c,
                        const struct det_rank_outcome *all, int32_t failed)
 {
     const det_status status = (det_status)all[failed].status;
-    if (all_say_the_same(all, det_ranks_size(c)))
+    if (all_say_the_same(all, det_communicator_size(c)))
         return det_fail(env, status, "%s", all[failed].message);
-    return det_fail(env, status, "rank %d on %s: %s", (int)failed, det_ranks_host(c, failed),
+    return det_fail(env, status, "rank %d on %s: %s", (int)failed, det_communicator_host(c, failed),
                     all[failed].message);
 }
 
 det_status det_ranks_agree(struct det_env *env, det_communicator *c, det_status mine)
 {
-    const int32_t size = det_ranks_size(c);
+    const int32_t size = det_communicator_size(c);
     const int64_t number = mine;
     struct det_rank_outcome own = {.status = (int32_t)mine};
     bool failed = false;
@@ -79,7 +79,7 @@ det_status det_ranks_smallest(struct det_env *env, det_communicator *c, int64_t 
     if (!det_ranks_are_many(c))
         return DET_OK;
     DET_TRY_RETURN(det_ranks_gather(env, c, &mine, c->numbers, sizeof mine));
-    for (int32_t r = 0; r < det_ranks_size(c); r++)
+    for (int32_t r = 0; r < det_communicator_size(c); r++)
         if (c->numbers[r] < *smallest)
             *smallest = c->numbers[r];
     return DET_OK;

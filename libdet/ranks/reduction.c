@@ -101,8 +101,8 @@ det_status det_reduction_create(struct det_env *env, det_communicator *communica
                         (int)count, (int)DET_REDUCTION_VECTORS);
     DET_TRY_RETURN(det_alloc(env, &r, 1, sizeof *r, "reduction"));
     r->communicator = communicator;
-    r->rank = det_ranks_rank(communicator);
-    r->size = det_ranks_size(communicator);
+    r->rank = det_communicator_rank(communicator);
+    r->size = det_communicator_size(communicator);
     DET_TRY(det_alloc(env, &r->order, (size_t)count, sizeof *r->order, "reduction"));
     DET_TRY(det_alloc(env, &r->vectors, (size_t)count, sizeof *r->vectors, "reduction"));
     for (; r->count < count; r->count++)

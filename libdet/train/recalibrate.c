@@ -233,8 +233,8 @@ det_status det_recalibrate(struct det_context *context, const struct det_recalib
         .context = context,
         .question = question,
         .backend = det_context_compute(context)->backend,
-        .rank = det_ranks_rank(question->communicator),
-        .size = det_ranks_size(question->communicator),
+        .rank = det_communicator_rank(question->communicator),
+        .size = det_communicator_size(question->communicator),
     };
     det_status status = DET_OK;
     *used = 0;

@@ -22,10 +22,10 @@ enum { FIRST_LOOK = 100 };
 det_status det_trainer_ranks_take(struct det_trainer *trainer, const det_trainer_settings *s)
 {
     struct det_env *env = trainer->env;
-    const int32_t size = det_ranks_size(s->communicator);
+    const int32_t size = det_communicator_size(s->communicator);
     trainer->communicator = s->communicator;
     trainer->ranks = size;
-    trainer->rank = det_ranks_rank(s->communicator);
+    trainer->rank = det_communicator_rank(s->communicator);
     trainer->wants_stop = size > 1 ? s->wants_stop : NULL;
     trainer->wants_stop_user = s->wants_stop_user;
     if (size == 1)
@@ -175,8 +175,8 @@ static det_status differ(struct det_trainer *trainer, int32_t rank, const char *
 {
     return det_fail(trainer->env, DET_STATUS_MISMATCH,
                     "rank %d on %s has %s than rank 0 on %s: all ranks need the same", (int)rank,
-                    det_ranks_host(trainer->communicator, rank), what,
-                    det_ranks_host(trainer->communicator, 0));
+                    det_communicator_host(trainer->communicator, rank), what,
+                    det_communicator_host(trainer->communicator, 0));
 }
 
 static det_status compare(struct det_trainer *trainer, const struct alike *all, int32_t rank)
@@ -268,7 +268,7 @@ static det_status name_hosts(struct det_trainer *trainer, struct det_text *text,
     for (int32_t r = 0; r < trainer->ranks; r++) {
         int32_t here = 0, before = 0;
         for (int32_t i = 0; i < trainer->ranks; i++)
-            if (strcmp(det_ranks_host(c, i), det_ranks_host(c, r)) == 0) {
+            if (strcmp(det_communicator_host(c, i), det_communicator_host(c, r)) == 0) {
                 here++;
                 before += i < r;
             }
@@ -277,7 +277,7 @@ static det_status name_hosts(struct det_trainer *trainer, struct det_text *text,
         (*machines)++;
         if (*machines <= 16)
             DET_TRY_RETURN(det_text_printf(trainer->env, text, "%s%s: %d",
-                                           *machines > 1 ? ", " : "", det_ranks_host(c, r),
+                                           *machines > 1 ? ", " : "", det_communicator_host(c, r),
                                            (int)here));
     }
     return *machines > 16 ? det_text_printf(trainer->env, text, ", ...") : DET_OK;
@@ -330,7 +330,7 @@ static void name_slowest(struct det_trainer *trainer)
     det_log(trainer->env, DET_LOG_WARNING,
             "rank %d on %s is slow: it takes %.0f %% longer than the others (%.3g s a step, they "
             "%.3g s), which wait for it",
-            (int)slowest, det_ranks_host(trainer->communicator, slowest),
+            (int)slowest, det_communicator_host(trainer->communicator, slowest),
             100 * (seconds[slowest] / usual - 1), seconds[slowest] / steps, usual / steps);
 }
 

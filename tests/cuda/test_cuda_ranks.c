@@ -26,13 +26,13 @@ static const struct bounds rough = {1e-4, 1e-2, 1e-4, 2e-2, 1e-6};
 static void step(struct tiny *tiny, struct det_communicator *c, int32_t first,
                  struct det_step_result *cpu, struct det_step_result *gpu)
 {
-    const int32_t size = det_ranks_size(c);
+    const int32_t size = det_communicator_size(c);
     for (int32_t r = 0; r < size; r++) {
         tiny_turn(tiny, first + r);
         assert_ok(tiny->env,
                   det_learner_step(tiny->env, tiny->cpu, tiny->images, tiny->truths, 0.01f, cpu));
     }
-    tiny_turn(tiny, first + det_ranks_rank(c));
+    tiny_turn(tiny, first + det_communicator_rank(c));
     assert_ok(tiny->env,
               det_learner_step(tiny->env, tiny->gpu, tiny->images, tiny->truths, 0.01f, gpu));
 }
@@ -44,11 +44,11 @@ static void agree(struct det_communicator *c, struct tiny_settings settings, str
     settings.device.index = -1;
     const int32_t batches = settings.accumulate > 1 ? settings.accumulate : 1;
     tiny_open(&tiny, &settings);
-    assert_int_equal(tiny.device->index, det_ranks_rank(c));
+    assert_int_equal(tiny.device->index, det_communicator_rank(c));
     for (int i = 0; i < STEPS; i++) {
         struct det_step_result cpu, gpu;
         for (int32_t m = 0; m < batches; m++)
-            step(&tiny, c, (i * batches + m) * det_ranks_size(c) % 4, &cpu, &gpu);
+            step(&tiny, c, (i * batches + m) * det_communicator_size(c) % 4, &cpu, &gpu);
         tiny_compare_results(&cpu, &gpu, bounds.losses, bounds.norm);
         tiny_compare_params(&tiny, bounds.params, bounds.slots);
         tiny_compare_moving(&tiny, bounds.moving);
@@ -64,7 +64,7 @@ static void agree(struct det_communicator *c, struct tiny_settings settings, str
 
 static void frozen(struct det_communicator *c)
 {
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     agree(c, (struct tiny_settings){.freeze_batchnorm = true, .clip_norm = 0.5f}, exact);
     agree(c,
           (struct tiny_settings){
@@ -75,14 +75,14 @@ static void frozen(struct det_communicator *c)
 /* Moving statistics, too; several batches an update. */
 static void statistics(struct det_communicator *c)
 {
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     agree(c, (struct tiny_settings){0}, near);
     agree(c, (struct tiny_settings){.accumulate = 2}, near);
 }
 
 static void bf16_wire(struct det_communicator *c)
 {
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     agree(c, (struct tiny_settings){.freeze_batchnorm = true, .bf16_gradients = true}, rough);
 }
 
@@ -92,15 +92,15 @@ static void not_finite(struct det_communicator *c)
 {
     struct tiny tiny;
     struct det_step_result cpu, gpu;
-    const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
+    const int32_t rank = det_communicator_rank(c), bad = det_communicator_size(c) - 1;
     char wanted[128];
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
     float *before = malloc(bytes);
     assert_non_null(before);
     snprintf(wanted, sizeof wanted, "rank %d on %s: the loss is ", (int)bad,
-             det_ranks_host(c, bad));
+             det_communicator_host(c, bad));
     for (int i = 0; i < 3; i++) {
         memcpy(before, tiny.gpu->params, bytes);
         tiny_turn(&tiny, rank);
@@ -126,9 +126,9 @@ static void lost(struct det_communicator *c)
 {
     struct tiny tiny;
     struct det_step_result result;
-    const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
+    const int32_t rank = det_communicator_rank(c), bad = det_communicator_size(c) - 1;
     char wanted[64];
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     snprintf(wanted, sizeof wanted, "rank %d ", (int)bad);
     for (int i = 0; i < 3; i++)
@@ -160,8 +160,8 @@ static void lost_late(struct det_communicator *c)
 {
     struct tiny tiny;
     struct det_step_result result;
-    const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
-    ranks_machine(det_ranks_size(c));
+    const int32_t rank = det_communicator_rank(c), bad = det_communicator_size(c) - 1;
+    ranks_machine(det_communicator_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     const size_t bytes = tiny.gpu->graph.param_floats * sizeof(float);
     float *before = malloc(bytes);
@@ -190,7 +190,7 @@ static void lost_late(struct det_communicator *c)
 /* NCCL that is too old to be recorded is called step by step, a newer one is recorded. */
 static void recording(struct det_communicator *c)
 {
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     const struct cuda_emu_counts begin = cuda_emu_read_counts();
     agree(c, (struct tiny_settings){.freeze_batchnorm = true}, exact);
     const struct cuda_emu_counts recorded = cuda_emu_read_counts();
@@ -233,11 +233,11 @@ static void refuse(struct det_communicator *c, const struct det_learner_settings
 /* What one rank lacks is said by all. */
 static void refused(struct det_communicator *c)
 {
-    const int32_t bad = det_ranks_size(c) - 1;
-    const bool is_bad = det_ranks_rank(c) == bad;
+    const int32_t bad = det_communicator_size(c) - 1;
+    const bool is_bad = det_communicator_rank(c) == bad;
     struct det_learner_settings usual, changed;
     char of_bad[64];
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     snprintf(of_bad, sizeof of_bad, "rank %d on ", (int)bad);
     det_learner_settings_default(&usual);
     refuse(c, &usual, 0, DET_STATUS_DEVICE, "ranks 0 and 1 on ");
@@ -261,8 +261,8 @@ static void trapped(struct det_communicator *c)
 {
     struct tiny tiny;
     struct det_step_result result;
-    const bool bad = det_ranks_rank(c) == det_ranks_size(c) - 1;
-    ranks_machine(det_ranks_size(c));
+    const bool bad = det_communicator_rank(c) == det_communicator_size(c) - 1;
+    ranks_machine(det_communicator_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     for (int i = 0; i < 2; i++)
         assert_ok(tiny.env,
@@ -290,12 +290,12 @@ static void lost_idle(struct det_communicator *c)
 {
     struct tiny tiny;
     struct det_step_result result;
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
     for (int i = 0; i < 3; i++)
         assert_ok(tiny.env,
                   det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
-    if (det_ranks_rank(c) == det_ranks_size(c) - 1)
+    if (det_communicator_rank(c) == det_communicator_size(c) - 1)
         raise(SIGKILL);
     while (det_ranks_check(tiny.env, c) == DET_OK)
         usleep(1000);

@@ -28,7 +28,7 @@ static void open_alone(struct alone *alone, struct tiny *tiny, const struct tiny
     struct det_learner_settings learning;
     const size_t floats = tiny->gpu->graph.param_floats;
     *alone = (struct alone){.parts = parts};
-    if (det_ranks_rank(settings->communicator) > 0)
+    if (det_communicator_rank(settings->communicator) > 0)
         return;
     tiny_learning(settings, &learning);
     learning.batch_size *= parts;
@@ -112,7 +112,7 @@ static void follow(struct tiny *tiny, struct det_communicator *c, const struct a
 
 static void open(struct tiny *tiny, struct det_communicator *c, struct tiny_settings *settings)
 {
-    ranks_machine(det_ranks_size(c));
+    ranks_machine(det_communicator_size(c));
     settings->communicator = c;
     settings->device.index = -1;
     settings->device.deterministic = true;
@@ -129,7 +129,7 @@ static void learn_in_8_bits(struct det_communicator *c, int32_t delay, int32_t u
     struct tiny tiny;
     struct alone alone;
     struct det_step_result mine, all;
-    const int32_t size = det_ranks_size(c), rank = det_ranks_rank(c);
+    const int32_t size = det_communicator_size(c), rank = det_communicator_rank(c);
     const bool exact = size == 2 && batches == 1;
     struct tiny_settings settings = {
         .quantise = true, .quantise_delay = delay, .accumulate = batches};
@@ -164,7 +164,7 @@ static void learn_in_8_bits(struct det_communicator *c, int32_t delay, int32_t u
 
 static void eight_bits(struct det_communicator *c)
 {
-    if (det_ranks_size(c) == 2)
+    if (det_communicator_size(c) == 2)
         learn_in_8_bits(c, 1, 3, 1);
     else
         learn_in_8_bits(c, 0, 1, 2);
@@ -176,20 +176,20 @@ static void eight_bits_not_finite(struct det_communicator *c)
     struct tiny tiny;
     struct det_step_result result;
     char wanted[128];
-    const int32_t bad = det_ranks_size(c) - 1;
+    const int32_t bad = det_communicator_size(c) - 1;
     open(&tiny, c, &(struct tiny_settings){.quantise = true});
-    step_rank(&tiny, det_ranks_rank(c), &result);
+    step_rank(&tiny, det_communicator_rank(c), &result);
     assert_ok(tiny.env, det_learner_pull(tiny.env, tiny.gpu));
     const size_t bytes = (size_t)tiny.gpu->ranges.count * sizeof(float);
     float *before = malloc(bytes);
     assert_non_null(before);
     memcpy(before, tiny.gpu->ranges.high, bytes);
-    for (int32_t p = 0; p < tiny.gpu->graph.param_count && det_ranks_rank(c) == bad; p++)
+    for (int32_t p = 0; p < tiny.gpu->graph.param_count && det_communicator_rank(c) == bad; p++)
         if (tiny.gpu->graph.params[p].role == DET_PARAM_GAMMA)
             tiny.gpu->params[tiny.gpu->graph.params[p].offset] = NAN;
     assert_ok(tiny.env, det_learner_push(tiny.env, tiny.gpu));
     snprintf(wanted, sizeof wanted, "rank %d on %s: the loss is ", (int)bad,
-             det_ranks_host(c, bad));
+             det_communicator_host(c, bad));
     assert_fails(tiny.env, DET_STATUS_NON_FINITE, wanted,
                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     assert_ok(tiny.env, det_learner_pull(tiny.env, tiny.gpu));
@@ -236,7 +236,7 @@ static void learn_together(struct det_communicator *c, struct tiny_settings sett
     struct tiny tiny;
     struct alone alone;
     struct det_step_result mine, all;
-    const int32_t size = det_ranks_size(c), rank = det_ranks_rank(c);
+    const int32_t size = det_communicator_size(c), rank = det_communicator_rank(c);
     const int32_t batches = settings.accumulate > 0 ? settings.accumulate : 1;
     settings.sync_batch_norm = true;
     open(&tiny, c, &settings);
@@ -259,8 +259,8 @@ static void learn_together(struct det_communicator *c, struct tiny_settings sett
 
 static void together(struct det_communicator *c)
 {
-    learn_together(c, (struct tiny_settings){0}, det_ranks_size(c) == 2 ? 2 : 1);
-    if (det_ranks_size(c) > 2)
+    learn_together(c, (struct tiny_settings){0}, det_communicator_size(c) == 2 ? 2 : 1);
+    if (det_communicator_size(c) > 2)
         return;
     learn_together(c, (struct tiny_settings){.accumulate = 2}, 1);
     learn_together(c, (struct tiny_settings){.freeze_batchnorm = true}, 1);
@@ -275,7 +275,7 @@ static void together_recorded(struct det_communicator *c)
     struct det_step_result result;
     open(&tiny, c, &(struct tiny_settings){.sync_batch_norm = true});
     for (int i = 0; i < 3; i++)
-        step_rank(&tiny, det_ranks_rank(c), &result);
+        step_rank(&tiny, det_communicator_rank(c), &result);
     const struct cuda_emu_counts end = cuda_emu_read_counts();
     assert_int_equal(end.captures - begin.captures, 1);
     assert_int_equal(end.graph_launches - begin.graph_launches, 2);
@@ -302,22 +302,22 @@ static void together_not_finite(struct det_communicator *c)
     struct tiny tiny;
     struct det_step_result result;
     char wanted[128];
-    const int32_t bad = det_ranks_size(c) - 1;
+    const int32_t bad = det_communicator_size(c) - 1;
     open(&tiny, c, &(struct tiny_settings){.sync_batch_norm = true});
     snprintf(wanted, sizeof wanted, "rank %d on %s: the loss is ", (int)bad,
-             det_ranks_host(c, bad));
+             det_communicator_host(c, bad));
     for (int i = 0; i < 2; i++) {
-        tiny_turn(&tiny, det_ranks_rank(c));
-        if (det_ranks_rank(c) == bad)
+        tiny_turn(&tiny, det_communicator_rank(c));
+        if (det_communicator_rank(c) == bad)
             tiny.images[5] = NAN;
         assert_fails(
             tiny.env, DET_STATUS_NON_FINITE, wanted,
             det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
         assert_int_equal(det_ranks_failed_rank(c), bad);
-        step_rank(&tiny, det_ranks_rank(c), &result);
+        step_rank(&tiny, det_communicator_rank(c), &result);
     }
     spoil_losses(&tiny);
-    tiny_turn(&tiny, det_ranks_rank(c));
+    tiny_turn(&tiny, det_communicator_rank(c));
     assert_fails(tiny.env, DET_STATUS_NON_FINITE, "no rank's part alone",
                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     ranks_finish(&tiny);
@@ -331,10 +331,10 @@ static void drifted(struct det_communicator *c)
     struct tiny tiny;
     struct det_step_result result;
     char wanted[128];
-    const int32_t rank = det_ranks_rank(c), bad = det_ranks_size(c) - 1;
+    const int32_t rank = det_communicator_rank(c), bad = det_communicator_size(c) - 1;
     open(&tiny, c, &(struct tiny_settings){.freeze_batchnorm = true});
     snprintf(wanted, sizeof wanted, "the weights of rank %d on %s are no longer", (int)bad,
-             det_ranks_host(c, bad));
+             det_communicator_host(c, bad));
     step_rank(&tiny, rank, &result);
     assert_ok(tiny.env, det_learner_pull(tiny.env, tiny.gpu));
     if (rank == bad) {
@@ -358,7 +358,7 @@ static void times(struct det_communicator *c)
     enum { SLEEP_US = 20000 };
     struct tiny tiny;
     struct det_step_result result;
-    const int32_t rank = det_ranks_rank(c), slow = det_ranks_size(c) - 1;
+    const int32_t rank = det_communicator_rank(c), slow = det_communicator_size(c) - 1;
     for (int32_t batches = 1; batches <= 2; batches++) {
         open(&tiny, c, &(struct tiny_settings){.accumulate = batches, .freeze_batchnorm = true});
         for (int32_t u = 0; u < 4 - batches; u++) {
@@ -392,14 +392,14 @@ static void stopped(struct det_communicator *c)
     struct det_step_result result;
     open(&tiny, c, &(struct tiny_settings){.wants_stop = always});
     for (int i = 0; i < 3; i++)
-        step_rank(&tiny, det_ranks_rank(c), &result);
+        step_rank(&tiny, det_communicator_rank(c), &result);
     assert_ok(tiny.env, det_learner_pull(tiny.env, tiny.gpu));
     float *before = malloc(param_bytes(&tiny));
     assert_non_null(before);
     memcpy(before, tiny.gpu->params, param_bytes(&tiny));
-    if (det_ranks_rank(c) == det_ranks_size(c) - 1)
+    if (det_communicator_rank(c) == det_communicator_size(c) - 1)
         raise(SIGKILL);
-    tiny_turn(&tiny, det_ranks_rank(c));
+    tiny_turn(&tiny, det_communicator_rank(c));
     assert_fails(tiny.env, DET_STATUS_CANCELLED, "stopped",
                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
     assert_ok(tiny.env, det_learner_pull(tiny.env, tiny.gpu));
@@ -421,7 +421,7 @@ static void bucket_sizes(struct det_communicator *c)
         assert_true(count < before && (count == 1) == (floats[i] == SIZE_MAX));
         before = count;
         if (i == 1)
-            step_rank(&tiny, det_ranks_rank(c), &result);
+            step_rank(&tiny, det_communicator_rank(c), &result);
         ranks_finish(&tiny);
     }
 }

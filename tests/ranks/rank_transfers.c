@@ -308,8 +308,8 @@ int main(void)
         return 1;
     }
     w.transport = det_ranks_transport(w.communicator);
-    w.rank = (size_t)det_ranks_rank(w.communicator);
-    w.size = (size_t)det_ranks_size(w.communicator);
+    w.rank = (size_t)det_communicator_rank(w.communicator);
+    w.size = (size_t)det_communicator_size(w.communicator);
     w.random = (uint32_t)w.rank + 1;
     if (w.size != (size_t)det_launched_ranks())
         mistake(&w, "det_launched_ranks", "is not MPI's number");

@@ -21,7 +21,7 @@ struct seen {
 /* Rank r's bytes: r * 37 of them, each r + 1. */
 static void gather_bytes(struct seen *s, struct det_env *env, det_communicator *c)
 {
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     uint8_t mine[37 * RANKS];
     struct det_gathered all;
     memset(mine, rank + 1, sizeof mine);
@@ -37,7 +37,7 @@ static void gather_bytes(struct seen *s, struct det_env *env, det_communicator *
 static void do_all(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     (void)det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
     memset(s->told[rank], rank == 0 ? 7 : 0, sizeof s->told[rank]);
     (void)det_ranks_broadcast(env, c, s->told[rank], sizeof s->told[rank]);
@@ -63,7 +63,7 @@ static void everybody_has_what_all_have(void **state)
 static void fail_on_two(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     det_status mine = DET_OK;
     if (rank == 2 || rank == 4)
         mine = det_fail(env, rank == 2 ? DET_STATUS_NOT_FOUND : DET_STATUS_IO, "no %d", (int)rank);
@@ -74,7 +74,7 @@ static void fail_on_two(void *user, struct det_env *env, det_communicator *c)
 static void fail_everywhere(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     s->agreed[rank] = det_ranks_agree(env, c, det_fail(env, DET_STATUS_PARSE, "line 3"));
     memcpy(s->message[rank], env->error, sizeof s->message[rank]);
 }
@@ -101,7 +101,7 @@ static void all_learn_of_the_first_failure(void **state)
 static void give_up_on_three(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     if (rank == 3)
         s->agreed[rank] = det_ranks_give_up(env, c, det_fail(env, DET_STATUS_NON_FINITE, "loss"));
     else
@@ -115,7 +115,7 @@ static void give_up_on_three(void *user, struct det_env *env, det_communicator *
 static void program_gives_up_on_zero(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     if (rank == 0)
         det_communicator_give_up(c, DET_STATUS_CANCELLED, "no more time");
     s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
@@ -160,7 +160,7 @@ static det_status no_way_out(struct det_env *env, struct det_transport *transpor
 static void leave_on_two(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     struct det_transport *transport = det_ranks_transport(c);
     static struct det_transport_functions functions;
     if (rank == 2) {
@@ -202,7 +202,7 @@ static void lose_all_bytes(void *user, struct det_env *env, det_communicator *c)
 {
     static struct det_transport_functions functions[RANKS];
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     struct det_transport *transport = det_ranks_transport(c);
     functions[rank] = *transport->does;
     functions[rank].test = never_over;
@@ -226,7 +226,7 @@ static void who_waits_for_what_never_comes_is_told(void **state)
 static void work_on_two(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     if (rank == 2)
         sleep(3);
     s->agreed[rank] = det_ranks_gather(env, c, &rank, s->ranks[rank], sizeof rank);
@@ -246,7 +246,7 @@ static void a_rank_may_be_busy_for_as_long_as_it_likes(void **state)
 static void gather_without_memory(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     struct test_env *t = (struct test_env *)env;
     const uint8_t mine[3] = {1, 2, 3};
     struct det_gathered all;

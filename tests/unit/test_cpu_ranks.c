@@ -105,7 +105,7 @@ static float *take_learnt(const struct det_learner *l, size_t *floats)
 static det_status run_alone(struct job *job, struct det_env *env, det_communicator *c,
                             int32_t batches)
 {
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     struct det_device_settings device_settings = {.ops = det_ops_ref()};
     struct det_learner_settings settings = job->settings;
     struct det_device *device = NULL;
@@ -119,7 +119,7 @@ static det_status run_alone(struct job *job, struct det_env *env, det_communicat
     for (int32_t p = 0; job->frozen && p < l->graph.param_count; p += 3)
         l->trainable[p] = false;
     DET_TRY(det_learner_push(env, l));
-    job->status[rank] = learn(job, env, l, rank, det_ranks_size(c));
+    job->status[rank] = learn(job, env, l, rank, det_communicator_size(c));
     memcpy(job->message[rank], env->error, sizeof job->message[rank]);
     job->failed_rank[rank] = det_ranks_failed_rank(c);
     size_t floats = 0;
@@ -138,7 +138,7 @@ static void run_rank(void *user, struct det_env *env, det_communicator *c)
     struct job *job = user;
     const det_status status = run_alone(job, env, c, job->batches);
     if (status != DET_OK)
-        job->status[det_ranks_rank(c)] = status;
+        job->status[det_communicator_rank(c)] = status;
 }
 
 static void small_job(struct job *job)

@@ -54,7 +54,7 @@ static void evaluate_one(struct trial *trial, int32_t rank, det_communicator *co
 static void evaluate_rank(void *user, struct det_env *env, det_communicator *communicator)
 {
     (void)env;
-    evaluate_one(user, det_ranks_rank(communicator), communicator);
+    evaluate_one(user, det_communicator_rank(communicator), communicator);
 }
 
 static void begin_trial(struct trial *trial, struct rank_model *ranks, int32_t size,

@@ -79,7 +79,7 @@ static void recalibrate_one(struct trial *trial, int32_t rank, det_communicator 
 static void recalibrate_rank(void *user, struct det_env *env, det_communicator *communicator)
 {
     (void)env;
-    recalibrate_one(user, det_ranks_rank(communicator), communicator);
+    recalibrate_one(user, det_communicator_rank(communicator), communicator);
 }
 
 static void run_trial(struct trial *trial)

@@ -58,14 +58,14 @@ static det_status run_update(struct seen *s, struct det_env *env, struct det_red
 static void reduce(void *user, struct det_env *env, det_communicator *c)
 {
     struct seen *s = user;
-    const int32_t rank = det_ranks_rank(c);
+    const int32_t rank = det_communicator_rank(c);
     struct det_vector vectors[VECTORS];
     struct det_reduction *r = NULL;
     for (int v = 0; v < VECTORS; v++)
         vectors[v] = (struct det_vector){counts[v], v == VECTORS - 1 ? rates : NULL};
     s->status[rank] = det_reduction_create(env, c, vectors, VECTORS, s->bf16, &r);
     for (int u = 0; u < UPDATES && s->status[rank] == DET_OK; u++)
-        s->status[rank] = run_update(s, env, r, rank, det_ranks_size(c), u);
+        s->status[rank] = run_update(s, env, r, rank, det_communicator_size(c), u);
     det_reduction_destroy(env, &r);
 }
 

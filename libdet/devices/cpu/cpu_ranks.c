@@ -195,7 +195,7 @@ det_status det_cpu_ranks_create(struct det_env *env, struct det_learner *learner
         .learner = learner,
         .pool = pool,
         .communicator = learner->settings.communicator,
-        .size = det_ranks_size(learner->settings.communicator),
+        .size = det_communicator_size(learner->settings.communicator),
         .finish = finish,
         .user = user,
     };

@@ -79,8 +79,8 @@ det_status det_cuda_ranks_open(struct det_env *env, struct det_device *device,
     status = det_alloc(env, &r, 1, sizeof *r, "ranks");
     DET_TRY_RETURN(det_ranks_agree(env, communicator, status));
     r->communicator = communicator;
-    r->rank = det_ranks_rank(communicator);
-    r->size = det_ranks_size(communicator);
+    r->rank = det_communicator_rank(communicator);
+    r->size = det_communicator_size(communicator);
     status = start(env, device, learner, r);
     if (status != DET_OK)
         det_cuda_ranks_close(env, &r);

@@ -18,10 +18,10 @@
 /* How many lower ranks are on this rank's machine. */
 static int32_t place_here(const struct det_cuda_ranks *r)
 {
-    const char *host = det_ranks_host(r->communicator, r->rank);
+    const char *host = det_communicator_host(r->communicator, r->rank);
     int32_t place = 0;
     for (int32_t other = 0; other < r->rank; other++)
-        place += strcmp(det_ranks_host(r->communicator, other), host) == 0;
+        place += strcmp(det_communicator_host(r->communicator, other), host) == 0;
     return place;
 }
 
@@ -44,8 +44,8 @@ static det_status compare(struct det_env *env, const struct det_cuda_ranks *r,
 {
     for (int32_t b = 1; b < r->size; b++)
         for (int32_t a = 0; a < b; a++) {
-            const char *host = det_ranks_host(r->communicator, b);
-            if (strcmp(det_ranks_host(r->communicator, a), host) != 0 ||
+            const char *host = det_communicator_host(r->communicator, b);
+            if (strcmp(det_communicator_host(r->communicator, a), host) != 0 ||
                 strcmp(all[a].id, all[b].id) != 0)
                 continue;
             return det_fail(env, DET_STATUS_DEVICE,

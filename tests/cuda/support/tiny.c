@@ -79,7 +79,7 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     struct det_learner_settings learning;
     tiny_learning(settings, &learning);
     const int32_t batches = settings->accumulate > 0 ? settings->accumulate : 1;
-    learning.accumulate = batches * det_ranks_size(settings->communicator);
+    learning.accumulate = batches * det_communicator_size(settings->communicator);
     tiny->cpu_device = test_cpu_device(env, ops, NULL);
     assert_ok(env, det_learner_create(env, &spec, &learning, det_backend_cpu(), tiny->cpu_device, 7,
                                       &tiny->cpu));
