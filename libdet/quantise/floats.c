@@ -1,18 +1,13 @@
 #include "quantise/floats.h"
 
+#include <string.h>
+
+#include "support/mem.h"
+
 static double products_of(const struct det_graph *g, const struct det_op *op)
 {
     const struct det_tensor out = g->tensors[op->out];
     return (double)out.height * (double)out.width * (double)g->params[op->weight].count;
-}
-
-/* Of all that use a convolution's weights. */
-static double products_of_layer(const struct det_graph *g, int32_t weight)
-{
-    double sum = 0;
-    for (int32_t i = 0; i < g->op_count; i++)
-        sum += g->ops[i].weight == weight ? products_of(g, &g->ops[i]) : 0;
-    return sum;
 }
 
 static double products_of_all(const struct det_graph *g)
@@ -33,24 +28,71 @@ double det_floats_share(const struct det_graph *g, const bool *eight_bits)
     return sum / products_of_all(g);
 }
 
-static void take(const struct det_graph *g, int32_t weight, bool *eight_bits)
+static void take_weights(const struct det_graph *g, int32_t weight, bool *eight_bits)
 {
     for (int32_t i = 0; i < g->op_count; i++)
         eight_bits[i] = eight_bits[i] && g->ops[i].weight != weight;
 }
 
-/* The layer whose squared error is largest for its multiplications, of which there may be so many;
- * -1: none. */
+/* A depthwise convolution and the 1 x 1 behind it run as one, in one form: the fast networks have
+ * nothing for either alone in 8 bits, but for a 1 x 1 in float32 that makes an output. */
+static bool settle(const struct det_graph *g, const struct det_op *depthwise,
+                   const struct det_op *pointwise, bool *eight_bits)
+{
+    const bool first = eight_bits[depthwise - g->ops], second = eight_bits[pointwise - g->ops];
+    if (first == second || (first && det_graph_is_output(g, pointwise->out)))
+        return false;
+    take_weights(g, first ? depthwise->weight : pointwise->weight, eight_bits);
+    return true;
+}
+
+static void take(const struct det_graph *g, int32_t weight, bool *eight_bits)
+{
+    take_weights(g, weight, eight_bits);
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int32_t i = 0; i < g->op_count; i++) {
+            for (int32_t k = 0; k < g->op_count && g->ops[i].kind == DET_OP_DWCONV; k++) {
+                if (g->ops[k].kind == DET_OP_CONV && g->ops[k].in == g->ops[i].out)
+                    changed |= settle(g, &g->ops[i], &g->ops[k], eight_bits);
+            }
+        }
+    }
+}
+
+/* The squared errors of the layers that are in 8 bits `before` and not `after`, each once, for
+ * their multiplications, which are *products. */
+static double worth_of(const struct det_graph *g, const float *errors, const bool *before,
+                       const bool *after, double *products)
+{
+    double sum = 0;
+    *products = 0;
+    for (int32_t i = 0; i < g->op_count; i++) {
+        bool first = true;
+        if (!before[i] || after[i])
+            continue;
+        for (int32_t k = 0; k < i; k++)
+            first = first && g->ops[k].weight != g->ops[i].weight;
+        sum += first ? (double)errors[i] * (double)errors[i] : 0;
+        *products += products_of(g, &g->ops[i]);
+    }
+    return sum / *products;
+}
+
+/* The layer that is worth most with what follows it, of which there may be so many products; -1:
+ * none. `tried` [operations]: workspace. */
 static int32_t find_worst(const struct det_graph *g, const float *errors, double most,
-                          const bool *eight_bits)
+                          const bool *eight_bits, bool *tried)
 {
     double highest = -1;
     int32_t worst = -1;
     for (int32_t i = 0; i < g->op_count; i++) {
+        double products = 0;
         if (!eight_bits[i] || !det_op_is_convolution(&g->ops[i]))
             continue;
-        const double products = products_of_layer(g, g->ops[i].weight);
-        const double worth = (double)errors[i] * (double)errors[i] / products;
+        memcpy(tried, eight_bits, (size_t)g->op_count * sizeof *tried);
+        take(g, g->ops[i].weight, tried);
+        const double worth = worth_of(g, errors, eight_bits, tried, &products);
         if (products <= most && worth > highest) {
             highest = worth;
             worst = g->ops[i].weight;
@@ -59,18 +101,22 @@ static int32_t find_worst(const struct det_graph *g, const float *errors, double
     return worst;
 }
 
-int32_t det_floats_take_worst(const struct det_graph *g, const float *errors, int32_t count,
-                              double most, bool *eight_bits)
+det_status det_floats_take_worst(struct det_env *env, const struct det_graph *g,
+                                 const float *errors, int32_t count, double most, bool *eight_bits,
+                                 int32_t *taken)
 {
-    int32_t taken = 0;
-    for (; taken < count; taken++) {
+    bool *tried = NULL;
+    *taken = 0;
+    DET_TRY_RETURN(det_alloc(env, &tried, (size_t)g->op_count, sizeof *tried, "layers in float32"));
+    for (; *taken < count; ++*taken) {
         const double left = (most - det_floats_share(g, eight_bits)) * products_of_all(g);
-        const int32_t worst = find_worst(g, errors, left, eight_bits);
+        const int32_t worst = find_worst(g, errors, left, eight_bits, tried);
         if (worst < 0)
             break;
         take(g, worst, eight_bits);
     }
-    return taken;
+    det_free(env, &tried);
+    return DET_OK;
 }
 
 /* Whether some operation reads a tensor in 8 bits, or in float32. */

@@ -11,10 +11,12 @@
 /* The share of the network's multiplications that is in float32. `eight_bits` per operation. */
 double det_floats_share(const struct det_graph *graph, const bool *eight_bits);
 
-/* Takes the `count` worst layers by their `errors`, per operation, out of `eight_bits`, passing
- * over those with which the share would be more than `most`. How many there were is returned. */
-int32_t det_floats_take_worst(const struct det_graph *graph, const float *errors, int32_t count,
-                              double most, bool *eight_bits);
+/* Takes the `count` worst layers by their `errors`, per operation, out of `eight_bits`, each with
+ * what runs as one with it, passing over those with which the share would be more than `most`. How
+ * many there were is *taken. */
+det_status det_floats_take_worst(struct det_env *env, const struct det_graph *graph,
+                                 const float *errors, int32_t count, double most, bool *eight_bits,
+                                 int32_t *taken);
 
 /* A tensor that is made in float32 and read in both forms would have to be stored in both, which
  * the fast networks do not: takes the layers that read it in 8 bits out of `eight_bits`.

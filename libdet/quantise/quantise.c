@@ -17,7 +17,7 @@
 enum {
     MEASURED_IMAGES = 16, /* that every choice is judged by */
     LAYER_IMAGES = 4,     /* ... that the error of one layer is taken from */
-    GIVEN_BACK = 4,       /* layers that go back to float32 at once */
+    GIVEN_BACK = 2,       /* layers that go back to float32 at once, with what follows them */
 };
 /* Of the error that is left: a layer in float32 must make it smaller than this. The last layers are
  * a hundredth of the work, the first is as many products and four times the memory. */
@@ -279,8 +279,11 @@ static det_status give_back(struct work *w, bool *eight_bits, struct best *best,
     struct best made = {0};
     float *errors = best->quantised->errors;
     det_status status = DET_OK;
-    *done = w->job->settings.floats == DET_QUANTISATION_FLOATS_AUTO &&
-            det_floats_take_worst(g, errors, GIVEN_BACK, DET_QUANTISATION_MOST_FLOAT, eight_bits);
+    int32_t taken = 0;
+    if (w->job->settings.floats == DET_QUANTISATION_FLOATS_AUTO)
+        DET_TRY(det_floats_take_worst(w->env, g, errors, GIVEN_BACK, DET_QUANTISATION_MOST_FLOAT,
+                                      eight_bits, &taken));
+    *done = taken > 0;
     while (*done) {
         const struct det_ranges_choice choice = choice_of(w, best->quantised->observer, eight_bits);
         forget(w, &made);
