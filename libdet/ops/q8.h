@@ -46,9 +46,9 @@ static inline int8_t det_q8_clamp(int64_t value, int32_t low, int32_t high)
 struct det_q8_conv {
     int32_t in_zero;
     const int8_t *weights;
-    const int32_t *bias; /* [out_c] */
-    const float *scale;  /* [out_c], det_q8_scale_of() */
-    struct det_q8_target to;
+    const int32_t *bias;     /* [out_c] */
+    const float *scale;      /* [out_c], det_q8_scale_of() */
+    struct det_q8_target to; /* real 0 is among its values: low <= zero <= high */
 };
 
 /* The most products that one sum may have: 255 * 127 each, and a bias of 2^30. */

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "devices/cpu/prepared/prepared.h"
+#include "devices/cpu/prepared/prepared_pairs.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 #include "devices/cpu/q8_net.h"
 #include "ops/conv_shape.h"
@@ -182,7 +183,7 @@ static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
     if (draw(0, 1) == 1 && kind != SATURATING)
         to.low = to.zero;
     if (draw(0, 3) == 0)
-        to.high = draw(to.low, 127);
+        to.high = draw(to.zero, 127);
     l.q = (struct det_q8_conv){zeros[draw(0, 4)], l.weights, l.bias, l.scales, to};
     return l;
 }
@@ -235,12 +236,18 @@ static void check_pointwise(struct det_env *env, const struct set *set, int32_t 
     struct blocks to = blocks_of(k, l.q.to.zero, h, w, out_c, target == TO_FRAMED, NULL);
     float *got = ops_buffer(count, NULL);
     const struct detk_map plain = detk_map_plain(got, h, w, out_c, 0);
+    float *words = ops_buffer(detk_pairs_words(&p, (int64_t)h * w), NULL);
+    const int32_t *pairs = detk_pairs_of_map(NULL, &p, &from.map, 0, 1, words);
+    struct detk_map upper = from.map, lower = from.map;
+    upper.pairs = pairs;
+    lower.pairs = pairs == NULL ? NULL : pairs + (ptrdiff_t)(h / 2) * w;
     for (int32_t i = 0; i < p.panels; i++) { /* in two parts, as tasks would */
         const struct detk_map *out = target == TO_PLAIN ? &plain : &to.map;
         const struct detk_map *a = residual ? &sum.map : NULL;
-        detk_pointwise_run(&p, i, &from.map, 0, a, out, 0, 0, h / 2);
-        detk_pointwise_run(&p, i, &from.map, h / 2, a, out, 0, h / 2, h);
+        detk_pointwise_run(&p, i, &upper, 0, a, out, 0, 0, h / 2);
+        detk_pointwise_run(&p, i, &lower, h / 2, a, out, 0, h / 2, h);
     }
+    ops_free(words);
     for (size_t i = 0; i < count && target == TO_PLAIN; i++)
         if (got[i] != det_q8_real(want[i], 0.37f, l.q.to.zero))
             fail_msg("%s: output %zu is %g, not %d", name, i, (double)got[i], want[i]);
@@ -462,14 +469,16 @@ static void floats_are_narrowed_and_widened(void **state)
                 assert_true(back[i] == det_q8_real(q, tensor.scale, tensor.zero));
             }
         }
-        uint8_t levels[VALUES];
         for (int i = 0; i < VALUES; i++)
             from[i] = (float)draw(-40, 560) / 255 - 1;
         from[9] = NAN;
-        k->narrow_input(from, VALUES - 3, levels);
+        k->narrow_input(from, VALUES - 3, words);
         for (int i = 0; i < VALUES - 3; i++) {
             const float level = floorf(from[i] * 127.5f + 128.0f);
-            assert_int_equal(levels[i], i == 9 ? 0 : level < 0 ? 0 : level > 255 ? 255 : level);
+            assert_int_equal(stored(k, words, i), i == 9        ? 0
+                                                  : level < 0   ? 0
+                                                  : level > 255 ? 255
+                                                                : level);
         }
         ops_free(words);
     }

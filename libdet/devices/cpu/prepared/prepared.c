@@ -212,6 +212,8 @@ static det_status allocate_scratch(struct det_env *env, struct det_prepared *net
             at_least(&shared, step->as.block.shared_floats);
         } else if (step->kind == DETK_SEPARABLE_UNIT) {
             at_least(&run->scratch_floats, step->as.separable.scratch_floats);
+        } else if (step->kind == DETK_POINTWISE_UNIT) {
+            at_least(&shared, step->as.pointwise.shared_floats);
         } else if (step->kind == DETK_DENSE_UNIT) {
             at_least(&run->scratch_floats, step->as.dense.scratch_floats);
         } else if (step->kind == DETK_OTHER_UNIT) {

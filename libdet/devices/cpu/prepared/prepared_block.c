@@ -12,6 +12,7 @@
  */
 #include <string.h>
 
+#include "devices/cpu/prepared/prepared_pairs.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 #include "devices/cpu/prepared/q8_stem.h"
 
@@ -23,7 +24,8 @@
 struct job {
     const struct detk_block_step *step;
     const struct detk_run *run;
-    int32_t image; /* by channels */
+    int32_t image;        /* by channels */
+    const int32_t *pairs; /* then: of the expansion's or the projection's input */
 };
 
 /* A worker's memory. */
@@ -35,6 +37,7 @@ struct scratch {
     float *halo;        /* [blocks][2][mid_w + 2] */
     float *slab;        /* of the stem */
     float *narrowed;    /* a row of the stem's results, where blocks are not float32 */
+    float *pairs;       /* of a band's expansion, then of its projection */
 };
 
 /* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the
@@ -115,6 +118,14 @@ static ptrdiff_t spread_block(const struct detk_block_step *s)
     return words % 1024 == 0 ? words + DETK_BLOCK : words;
 }
 
+/* Of so many expanded rows, or of a band's results. */
+static size_t pairs_words(const struct detk_block_step *s, int64_t rows)
+{
+    const size_t expand = is_stem(s) ? 0 : detk_pairs_words(&s->expand, rows * s->mid_w);
+    const size_t project = detk_pairs_words(&s->project, (int64_t)s->band * s->out.w);
+    return expand > project ? expand : project;
+}
+
 /* With memory NULL: only the size. */
 static size_t lay_out(const struct detk_block_step *s, float *memory, struct scratch *to)
 {
@@ -128,16 +139,31 @@ static size_t lay_out(const struct detk_block_step *s, float *memory, struct scr
         s->band > 0 ? blocks * 2 * pitch : 0,
         slab_words(s, (int32_t)rows),
         is_stem(s) ? (size_t)s->mid_w * DETK_BLOCK : 0,
+        pairs_words(s, (int64_t)rows),
     };
-    float *at[7] = {NULL};
+    float *at[8] = {NULL};
     size_t total = 0;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         if (memory != NULL)
             at[i] = memory + total;
         total += sizes[i];
     }
-    *to = (struct scratch){(const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5], at[6]};
+    *to = (struct scratch){
+        (const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7]};
     return total;
+}
+
+/* By channels: the depthwise results, and what is made of them or of the step's input. */
+static size_t shared_spread(const struct detk_block_step *s)
+{
+    return (size_t)spread_block(s) * (size_t)detk_blocks(expanded_channels(s));
+}
+
+static size_t shared_pairs(const struct detk_block_step *s)
+{
+    const size_t in = is_stem(s) ? 0 : detk_pairs_words(&s->expand, (int64_t)s->mid_h * s->mid_w);
+    const size_t out = detk_pairs_words(&s->project, (int64_t)s->out.h * s->out.w);
+    return in > out ? in : out;
 }
 
 void detk_block_plan(struct detk_block_step *s, int threads)
@@ -159,8 +185,7 @@ void detk_block_plan(struct detk_block_step *s, int threads)
     s->near = (int32_t)detk_max(1, (NEAR_WORDS / pitch - 2) / s->depthwise.stride);
     struct scratch unused;
     s->scratch_floats = lay_out(s, NULL, &unused);
-    s->shared_floats =
-        s->band > 0 ? 0 : (size_t)spread_block(s) * (size_t)detk_blocks(expanded_channels(s));
+    s->shared_floats = s->band > 0 ? 0 : shared_spread(s) + shared_pairs(s);
 }
 
 /* One of the stem's rows: 16 channels of block `block`. */
@@ -237,9 +262,36 @@ static const float *expanded_row(const struct detk_block_step *s, const struct s
     return m->expanded + ((ptrdiff_t)slot * rows_at_once(s) + r - w.begin) * pitch;
 }
 
-/* Makes the expanded rows begin..end-1 of the window for one panel. */
+/* What the expansion of rows begin..end-1 of the window reads. */
+static struct detk_pixels expand_input(const struct detk_block_step *s, const struct scratch *m,
+                                       int32_t image, struct window w, int32_t begin, int32_t end)
+{
+    struct detk_pixels x = {.rows = end - begin, .count = s->mid_w};
+    if (s->q8_stem) {
+        x.a_row = detk_q8_slab_row(s->expand.kernels, &s->view);
+        x.a_block = detk_q8_slab_plane(s->expand.kernels, &s->view);
+        x.a = m->slab + (begin - w.begin) * x.a_row;
+    } else {
+        x.a_row = s->in.row;
+        x.a_block = s->in.block;
+        x.a = detk_map_at(&s->in, image, 0, begin, 0);
+    }
+    return x;
+}
+
+/* Of the expansion's input, window by window. */
+static const int32_t *expand_pairs(const struct detk_block_step *s, const struct scratch *m,
+                                   int32_t image, struct window w)
+{
+    if (is_stem(s) || w.begin >= w.end)
+        return NULL;
+    const struct detk_pixels x = expand_input(s, m, image, w, w.begin, w.end);
+    return detk_pairs_make(&s->expand, x.a, x.a_row, x.a_block, x.rows, x.count, m->pairs);
+}
+
+/* Makes the expanded rows begin..end-1 of the window for one panel; `pairs`: of the window's. */
 static void expand(const struct detk_block_step *s, const struct scratch *m, int32_t image,
-                   int32_t panel, struct window w, int32_t begin, int32_t end)
+                   const int32_t *pairs, int32_t panel, struct window w, int32_t begin, int32_t end)
 {
     const ptrdiff_t pitch = pitch_of(s);
     float *to = m->expanded + (begin - w.begin) * pitch + words_of(s);
@@ -250,27 +302,21 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
         run_stem(s, m, m->slab + skipped, panel, end - begin, to);
         return;
     }
-    const ptrdiff_t row = s->q8_stem ? detk_q8_slab_row(s->expand.kernels, &s->view) : s->in.row;
-    const struct detk_pixels x = {
-        .rows = end - begin,
-        .count = s->mid_w,
-        .a = s->q8_stem ? m->slab + (begin - w.begin) * row
-                        : detk_map_at(&s->in, image, 0, begin, 0),
-        .a_row = row,
-        .a_block = s->q8_stem ? detk_q8_slab_plane(s->expand.kernels, &s->view) : s->in.block,
-        .c = to,
-        .c_pixel = words_of(s),
-        .c_row = pitch,
-        .c_block = rows_at_once(s) * pitch,
-    };
+    struct detk_pixels x = expand_input(s, m, image, w, begin, end);
+    if (pairs != NULL)
+        x.pairs = pairs + (ptrdiff_t)(begin - w.begin) * s->mid_w;
+    x.c = to;
+    x.c_pixel = words_of(s);
+    x.c_row = pitch;
+    x.c_block = rows_at_once(s) * pitch;
     detk_pointwise_pixels(&s->expand, panel, &x);
 }
 
 /* Depthwise results of output rows y..end-1 for the blocks of one panel. A few rows at a time: what
  * was just expanded is still in L1 then. */
 static void expand_and_spread(const struct detk_block_step *s, const struct scratch *m,
-                              int32_t image, int32_t panel, int32_t y, int32_t end, struct window w,
-                              float *spread)
+                              int32_t image, const int32_t *pairs, int32_t panel, int32_t y,
+                              int32_t end, struct window w, float *spread)
 {
     const ptrdiff_t pitch = pitch_of(s), row = s->out.w * words_of(s);
     const struct detk_depthwise *d = &s->depthwise;
@@ -285,7 +331,7 @@ static void expand_and_spread(const struct detk_block_step *s, const struct scra
         const int32_t to = from + s->near < end ? from + s->near : end;
         const int32_t top = from * d->stride - d->pad_top, need = top + rows_for(s, to - from);
         const int32_t until = need < w.end ? need : w.end;
-        expand(s, m, image, panel, w, made, until);
+        expand(s, m, image, pairs, panel, w, made, until);
         made = until > made ? until : made;
         for (int32_t b = block; b < end_block; b++) {
             for (int32_t i = 0; i < rows_for(s, to - from); i++)
@@ -320,18 +366,25 @@ static struct window window_of(const struct detk_block_step *s, int32_t y, int32
     return w;
 }
 
-static void project(const struct detk_block_step *s, const float *spread, int32_t image,
-                    int32_t spread_y, int32_t y, int32_t end, int32_t panel, int32_t end_panel)
+/* Images are not apart here: their stride is 0. */
+static struct detk_map spread_map(const struct detk_block_step *s, float *spread)
 {
-    const ptrdiff_t row = s->out.w * words_of(s);
-    /* Images are not apart here: their stride is 0. Read only. */
-    const struct detk_map middle = {.first = (float *)(uintptr_t)spread,
-                                    .h = s->out.h,
-                                    .w = s->out.w,
-                                    .c = expanded_channels(s),
-                                    .pixel = words_of(s),
-                                    .row = row,
-                                    .block = spread_block(s)};
+    return (struct detk_map){.first = spread,
+                             .h = s->out.h,
+                             .w = s->out.w,
+                             .c = expanded_channels(s),
+                             .pixel = words_of(s),
+                             .row = s->out.w * words_of(s),
+                             .block = spread_block(s)};
+}
+
+/* `pairs`: of row spread_y of the depthwise results. */
+static void project(const struct detk_block_step *s, float *spread, const int32_t *pairs,
+                    int32_t image, int32_t spread_y, int32_t y, int32_t end, int32_t panel,
+                    int32_t end_panel)
+{
+    struct detk_map middle = spread_map(s, spread);
+    middle.pairs = pairs;
     for (; panel < end_panel; panel++) {
         const struct detk_panel_span span = detk_panel_span_at(&s->project, panel);
         detk_pointwise_run(&s->project, panel, &middle, spread_y, s->residual ? &s->in : NULL,
@@ -362,9 +415,13 @@ static void chunk_task(void *argument, int32_t task, int32_t worker)
         const int32_t end = (int32_t)detk_min(y + s->band, last);
         w = window_of(s, y, end, w.end);
         fill_slab(s, &m, image, w);
+        const int32_t *pairs = expand_pairs(s, &m, image, w);
         for (int32_t p = 0; p < panel_count(s); p++)
-            expand_and_spread(s, &m, image, p, y, end, w, m.spread);
-        project(s, m.spread, image, 0, y, end, 0, s->project.panels);
+            expand_and_spread(s, &m, image, pairs, p, y, end, w, m.spread);
+        const struct detk_map spread = spread_map(s, m.spread);
+        pairs = detk_pairs_make(&s->project, m.spread, spread.row, spread.block, end - y, s->out.w,
+                                m.pairs);
+        project(s, m.spread, pairs, image, 0, y, end, 0, s->project.panels);
         y = end;
     }
 }
@@ -377,7 +434,8 @@ static void panel_task(void *argument, int32_t task, int32_t worker)
     const struct window w = window_of(s, 0, s->out.h, 0);
     clear_edges(s, &m);
     fill_slab(s, &m, job->image, w);
-    expand_and_spread(s, &m, job->image, task, 0, s->out.h, w, job->run->shared);
+    const int32_t *pairs = s->q8_stem ? expand_pairs(s, &m, job->image, w) : job->pairs;
+    expand_and_spread(s, &m, job->image, pairs, task, 0, s->out.h, w, job->run->shared);
 }
 
 /* How the projection after panel_task() is cut: bands of rows and groups of panels. */
@@ -403,21 +461,27 @@ static void project_task(void *argument, int32_t task, int32_t worker)
     const int32_t group = task % groups, band = task / groups;
     const int32_t y = (int32_t)detk_cut(s->out.h, bands, band);
     const int32_t end = (int32_t)detk_cut(s->out.h, bands, band + 1);
-    project(s, job->run->shared, job->image, y, y, end,
+    const int32_t *pairs = job->pairs == NULL ? NULL : job->pairs + (ptrdiff_t)y * s->out.w;
+    project(s, job->run->shared, pairs, job->image, y, y, end,
             (int32_t)detk_cut(s->project.panels, groups, group),
             (int32_t)detk_cut(s->project.panels, groups, group + 1));
 }
 
 void detk_block_run(const struct detk_block_step *s, const struct detk_run *run)
 {
-    struct job job = {s, run, 0};
+    struct job job = {.step = s, .run = run};
     struct det_pool *pool = run->exec.pool;
     if (s->band > 0) {
         det_pool_run(pool, run->batch * s->chunks, chunk_task, &job);
         return;
     }
+    const struct detk_map spread = spread_map(s, run->shared);
+    float *pairs = run->shared + shared_spread(s);
     for (; job.image < run->batch; job.image++) {
+        job.pairs =
+            s->view.c > 0 ? NULL : detk_pairs_of_map(pool, &s->expand, &s->in, job.image, 1, pairs);
         det_pool_run(pool, panel_count(s), panel_task, &job);
+        job.pairs = detk_pairs_of_map(pool, &s->project, &spread, 0, 1, pairs);
         det_pool_run(pool, bands_of(s) * groups_of(s), project_task, &job);
     }
 }

@@ -3,6 +3,7 @@
  * and multiplies at once. Tasks are rows x panels: few rows at the deep end. */
 #include <string.h>
 
+#include "devices/cpu/prepared/prepared_pairs.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 96    /* at least, for a panel of weights to serve */
@@ -30,7 +31,8 @@ void detk_dense_plan(struct detk_dense_step *s)
     t->band = (int32_t)detk_min(s->out.h, detk_max(1, at_once / s->out.w));
     t->bands = (int32_t)detk_div_up(s->out.h, t->band);
     t->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, t->bands)));
-    s->scratch_floats = (size_t)(window_words(s) * t->band * s->out.w);
+    const int64_t band = (int64_t)t->band * s->out.w;
+    s->scratch_floats = (size_t)(window_words(s) * band) + detk_pairs_words(p, band);
 }
 
 /* What one tap of an output row sees of a block. */
@@ -79,16 +81,18 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const struct detk_part part = detk_part_of(&s->tasks, task, s->out.h, p->panels);
     float *windows = job->run->scratch + (size_t)worker * job->run->scratch_floats;
     copy_windows(s, part.image, part.y, part.end, windows);
-    const ptrdiff_t row = s->out.w * s->in.pixel;
+    const ptrdiff_t row = s->out.w * s->in.pixel, plane = (part.end - part.y) * row;
+    float *behind = windows + window_words(s) * (part.end - part.y) * s->out.w;
     const struct detk_map middle = {
         /* image stride 0 */
         .first = windows,
+        .pairs = detk_pairs_make(p, windows, row, plane, part.end - part.y, s->out.w, behind),
         .h = part.end - part.y,
         .w = s->out.w,
         .c = p->in_c,
         .pixel = s->in.pixel,
         .row = row,
-        .block = (part.end - part.y) * row,
+        .block = plane,
     };
     for (int32_t i = part.first; i < part.last; i++) {
         const struct detk_panel_span span = detk_panel_span_at(p, i);

@@ -252,7 +252,7 @@ det_status detk_step_make(struct det_env *env, const struct detk_source *source,
         if (units->join >= 0)
             to->low = source->maps[units->in2];
         make_join(source, units->join, &to->pointwise);
-        detk_pointwise_plan(to);
+        detk_pointwise_plan(to, batch);
         return DET_OK;
     }
     case DETK_DENSE_UNIT:

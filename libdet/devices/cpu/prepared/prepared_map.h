@@ -8,7 +8,8 @@
 #include "ops/q8.h"
 
 struct detk_map {
-    float *first; /* pixel 0, 0 of channel 0 of image 0 */
+    float *first;         /* pixel 0, 0 of channel 0 of image 0 */
+    const int32_t *pairs; /* as a product's input: of its pixels (prepared_pairs.h) */
     int32_t h, w, c;
     bool framed, plain, bf16;
     const struct detk_blocked *q8;      /* in 8 bits by these kernels; NULL: it is not */

@@ -1,28 +1,47 @@
 /* prepared_q8.c: weights of layers in 8 bits as the kernels of blocked.h read them. */
+#include <math.h>
 #include <string.h>
 
 #include "devices/cpu/prepared/prepared_weights.h"
 #include "support/mem.h"
 
-/* The two arrays of a layer's columns, in one piece of memory: biases, scales. `sums`: each
- * column's weights added up, which its bias takes with the zero of the input. */
-static void make_columns(const struct det_q8_conv *layer, const int32_t *sums, int32_t count,
-                         size_t columns, float *memory, struct detk_q8_finish *to)
+/* The two arrays of a layer's columns, in one piece of memory: biases, scales. */
+static struct detk_q8_finish columns_of(const struct det_q8_conv *layer, float *memory,
+                                        size_t columns)
 {
-    int32_t *bias = (int32_t *)(void *)memory;
-    float *scale = memory + columns;
-    *to = (struct detk_q8_finish){
-        .scale = scale,
+    return (struct detk_q8_finish){
+        .scale = memory + columns,
         .zero = layer->to.zero + DETK_Q8_BIAS,
         .low = layer->to.low + DETK_Q8_BIAS,
         .high = layer->to.high + DETK_Q8_BIAS,
+        .bounded = true,
     };
-    for (int32_t j = 0; j < count; j++) {
-        /* Kernels count modulo 2^32: only the whole sum must fit. */
-        bias[j] = (int32_t)((uint32_t)layer->bias[j] -
-                            (uint32_t)(layer->in_zero + DETK_Q8_BIAS) * (uint32_t)sums[j]);
-        scale[j] = layer->scale[j];
-    }
+}
+
+/* What a column's weights come to. */
+struct weight_sums {
+    int32_t sum, magnitude;
+    uint32_t pairs; /* products of them that come into the sums */
+};
+
+static void add_weight(struct weight_sums *sums, int32_t w)
+{
+    sums->sum += w;
+    sums->magnitude += w < 0 ? -w : w;
+}
+
+/* Column j at place `at`: its bias takes the sum of the weights with the zero of the input. Kernels
+ * count modulo 2^32: only the whole sum must fit. */
+static void set_column(const struct det_q8_conv *layer, int32_t j, const struct weight_sums *sums,
+                       float *memory, size_t columns, size_t at, struct detk_q8_finish *finish)
+{
+    int32_t *bias = (int32_t *)(void *)memory;
+    const uint32_t zeros = (uint32_t)(layer->in_zero + DETK_Q8_BIAS) * (uint32_t)sums->sum;
+    const double most = 255.0 * sums->magnitude + fabs((double)layer->bias[j]);
+    bias[at] = (int32_t)((uint32_t)layer->bias[j] - zeros - sums->pairs);
+    memory[columns + at] = layer->scale[j];
+    if (!(most * (double)layer->scale[j] < 0x1p30))
+        finish->bounded = false;
 }
 
 /* Byte `index` of a word. */
@@ -41,39 +60,58 @@ static void set_value(float *word, int32_t index, int32_t count, int32_t value)
         set_byte(word, index, (int8_t)value);
 }
 
+/* Where a panel's column `j` lies in it. */
+static int32_t place_of(const struct detk_blocked *kernels, int32_t vectors, int32_t j)
+{
+    const int32_t four = j % DETK_BLOCK / 4;
+    const bool whole = (j / DETK_BLOCK + 1) * DETK_BLOCK <= vectors * kernels->lanes;
+    return kernels->crossed && whole && (four == 1 || four == 2) ? j + (four == 1 ? 4 : -4) : j;
+}
+
+/* A column of a panel, `width` words from row to row. */
+static void pack_column(struct detk_pointwise *p, const struct det_q8_conv *layer, int32_t j,
+                        int32_t width, size_t at, float *column)
+{
+    const int32_t values = detk_q8_word_values(p->kernels), in_c = p->in_c;
+    const int8_t *w = layer->weights + j;
+    const bool paired = p->kernels->pairs != NULL;
+    struct weight_sums sums = {0};
+    for (int32_t k = 0; k < in_c; k++) {
+        const int8_t value = w[(ptrdiff_t)k * p->out_c];
+        const int32_t row = paired ? k / values ^ 1 : k / values;
+        set_value(column + (ptrdiff_t)row * width, k % values, values, value);
+        add_weight(&sums, value);
+        if (paired && k % 4 < 2 && k + 2 < in_c)
+            sums.pairs += (uint32_t)(value * w[(ptrdiff_t)(k + 2) * p->out_c]);
+    }
+    set_column(layer, j, &sums, p->bias, detk_padded_columns(p), at, &p->finish);
+}
+
 det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   int32_t in_c, int32_t out_c, const struct det_q8_conv *layer,
                                   float real_scale, struct detk_pointwise *to)
 {
-    int32_t *sums = NULL;
-    det_status status = DET_OK;
     *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c};
-    const int32_t values = detk_q8_word_values(kernels);
-    to->rows = (in_c + values - 1) / values;
+    to->rows = (in_c + 3) / 4 * (4 / detk_q8_word_values(kernels));
     to->panels = detk_panel_count(kernels, out_c);
     const size_t columns = detk_padded_columns(to);
-    DET_TRY(det_alloc(env, &sums, (size_t)out_c, sizeof *sums, "packed weights"));
-    DET_TRY(
+    DET_TRY_RETURN(
         det_alloc(env, &to->packed, columns, (size_t)to->rows * sizeof(float), "packed weights"));
-    DET_TRY(
+    DET_TRY_RETURN(
         det_alloc(env, &to->bias, columns, DETK_Q8_COLUMN_WORDS * sizeof(float), "packed weights"));
+    to->finish = columns_of(layer, to->bias, columns);
+    to->finish.real_scale = real_scale;
     for (int32_t i = 0; i < to->panels; i++) {
         const struct detk_panel_span s = detk_panel_span_at(to, i);
         const int32_t width = s.vectors * kernels->lanes;
         float *panel = to->packed + (size_t)s.first * (size_t)to->rows;
         for (int32_t j = 0; j < width && s.first + j < out_c; j++) {
-            for (int32_t k = 0; k < in_c; k++) {
-                const int8_t w = layer->weights[(ptrdiff_t)k * out_c + s.first + j];
-                set_value(panel + (ptrdiff_t)(k / values) * width + j, k % values, values, w);
-                sums[s.first + j] += w;
-            }
+            const int32_t place = place_of(kernels, s.vectors, j);
+            pack_column(to, layer, s.first + j, width, (size_t)s.first + (size_t)place,
+                        panel + place);
         }
     }
-    make_columns(layer, sums, out_c, columns, to->bias, &to->finish);
-    to->finish.real_scale = real_scale;
-fail:
-    det_free(env, &sums);
-    return status;
+    return DET_OK;
 }
 
 det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *kernels,
@@ -100,28 +138,26 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
                                   const struct det_q8_conv *layer, struct detk_depthwise *to)
 {
     const int32_t c = shape->in_c, blocks = detk_blocks(c);
-    int32_t *sums = NULL;
-    det_status status = DET_OK;
+    const size_t columns = (size_t)blocks * DETK_BLOCK;
     *to = (struct detk_depthwise){.kernels = kernels,
                                   .c = c,
                                   .stride = shape->stride,
                                   .pad_top = shape->pad_top,
                                   .pad_left = shape->pad_left};
-    DET_TRY(det_alloc(env, &sums, (size_t)c, sizeof *sums, "packed weights"));
-    DET_TRY(
+    DET_TRY_RETURN(
         det_alloc(env, &to->w, (size_t)blocks, 3 * DETK_BLOCK * sizeof(float), "packed weights"));
-    DET_TRY(det_alloc(env, &to->bias, (size_t)blocks,
-                      DETK_Q8_COLUMN_WORDS * DETK_BLOCK * sizeof(float), "packed weights"));
+    DET_TRY_RETURN(
+        det_alloc(env, &to->bias, columns, DETK_Q8_COLUMN_WORDS * sizeof(float), "packed weights"));
+    to->finish = columns_of(layer, to->bias, columns);
     for (int32_t j = 0; j < c; j++) {
+        struct weight_sums sums = {0};
         float *column = to->w + (ptrdiff_t)(j / DETK_BLOCK) * 3 * DETK_BLOCK + j % DETK_BLOCK;
         for (int32_t tap = 0; tap < 9; tap++) {
             const int8_t w = layer->weights[(ptrdiff_t)tap * c + j];
             set_byte(column + (ptrdiff_t)(tap % 3) * DETK_BLOCK, tap / 3, w);
-            sums[j] += w;
+            add_weight(&sums, w);
         }
+        set_column(layer, j, &sums, to->bias, columns, (size_t)j, &to->finish);
     }
-    make_columns(layer, sums, c, (size_t)blocks * DETK_BLOCK, to->bias, &to->finish);
-fail:
-    det_free(env, &sums);
-    return status;
+    return DET_OK;
 }

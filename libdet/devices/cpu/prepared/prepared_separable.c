@@ -1,6 +1,7 @@
 /* prepared_separable.c: depthwise 3x3 and 1x1 as one: a task makes the depthwise results of some
  * rows in its scratch (L2) and multiplies them at once. The levels of the head do the same layer,
  * so they share a job: small levels fill the gaps that the large one leaves. */
+#include "devices/cpu/prepared/prepared_pairs.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 120 /* of a task: enough that a panel of weights in L1 serves many tiles */
@@ -31,7 +32,8 @@ static size_t band_pixels(const struct detk_branch *b)
 static size_t scratch_of(const struct detk_branch *b)
 {
     const size_t words = (size_t)b->depthwise.kernels->words;
-    return band_pixels(b) * (words + (widens(b) ? DETK_BLOCK : 0));
+    return band_pixels(b) * (words + (widens(b) ? DETK_BLOCK : 0)) +
+           detk_pairs_words(&b->pointwise, (int64_t)b->band * b->out.w);
 }
 
 void detk_separable_plan(struct detk_separable_step *step)
@@ -84,15 +86,18 @@ static void run_task(void *argument, int32_t task, int32_t worker)
         made = wide;
     }
     const ptrdiff_t pixel = b->pointwise.kernels->words, row = b->out.w * pixel;
+    const ptrdiff_t plane = (end - y) * row;
+    float *behind = made + detk_blocks(b->depthwise.c) * plane;
     const struct detk_map middle = {
         /* image stride 0 */
         .first = made,
+        .pairs = detk_pairs_make(&b->pointwise, made, row, plane, end - y, b->out.w, behind),
         .h = end - y,
         .w = b->out.w,
         .c = b->depthwise.c,
         .pixel = pixel,
         .row = row,
-        .block = (end - y) * row,
+        .block = plane,
     };
     for (int32_t p = 0; p < b->pointwise.panels; p++)
         detk_pointwise_run(&b->pointwise, p, &middle, 0, NULL, &b->out, image, y, end);

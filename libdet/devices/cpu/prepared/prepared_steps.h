@@ -87,6 +87,7 @@ struct detk_pointwise_step {
     struct detk_pointwise pointwise;
     struct detk_map in, out, low; /* low.first NULL: nothing is added */
     struct detk_tasks tasks;
+    size_t shared_floats;
 };
 
 /* Dense convolution in 8 bits (prepared_dense.c). */
@@ -134,7 +135,7 @@ static inline int32_t detk_stem_width(const struct detk_gemm *gemm)
 /* Sizes and cuts, after the maps and weights are set. */
 void detk_block_plan(struct detk_block_step *step, int threads);
 void detk_separable_plan(struct detk_separable_step *step);
-void detk_pointwise_plan(struct detk_pointwise_step *step);
+void detk_pointwise_plan(struct detk_pointwise_step *step, int32_t batch);
 void detk_dense_plan(struct detk_dense_step *step);
 
 void detk_block_run(const struct detk_block_step *step, const struct detk_run *run);

@@ -135,6 +135,8 @@ static void run_cut(const struct cut *cut, int32_t words, struct detk_pixel_tile
         t->tiles = cut->part[i].tiles;
         cut->part[i].tile(t);
         t->a += (ptrdiff_t)pixels * words;
+        if (t->pairs != NULL)
+            t->pairs += pixels;
         t->c += pixels * t->c_pixel;
         if (t->add != NULL)
             t->add += (ptrdiff_t)pixels * words;
@@ -178,6 +180,7 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
         const ptrdiff_t share = used / x->rows / DETK_BLOCK * DETK_BLOCK;
         for (int32_t row = 0; row < x->rows; row++) {
             t.a = a + row * x->a_row;
+            t.pairs = x->pairs == NULL ? NULL : x->pairs + (ptrdiff_t)row * x->count;
             t.c = x->c + row * x->c_row;
             t.add = last && x->add != NULL ? x->add + row * x->add_row : NULL;
             t.ahead = next + row * share;
@@ -201,6 +204,7 @@ void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const str
         .a = detk_map_at(in, image, 0, in_y, 0),
         .a_row = in->row,
         .a_block = in->block,
+        .pairs = in->pairs,
         .c = detk_map_at(out, image, block, y, 0),
         .c_pixel = out->pixel,
         .c_row = out->row,

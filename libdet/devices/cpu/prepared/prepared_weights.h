@@ -9,7 +9,8 @@
 #include "ops/ops.h"
 
 /* 1x1. Columns in panels, each [rows][vectors * lanes], zeros behind the last column. A row is an
- * input channel; in bf16 a pair of them, in 8 bits four or two, the last perhaps with zeros. */
+ * input channel; in bf16 a pair of them, in 8 bits four or two, the last perhaps with zeros. In
+ * what order, blocked.h's `crossed` and `pairs` say. */
 struct detk_pointwise {
     const struct detk_blocked *kernels;
     int32_t in_c, out_c, rows, panels;
@@ -32,7 +33,8 @@ void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p);
 size_t detk_pointwise_floats(const struct detk_pointwise *p);
 
 /* One panel's columns of pixels in rows y..end-1 of an image: out = act(in * w + bias + add); `in`
- * is read from row in_y on. `add` is NULL or in blocks; not with a plain `out`. */
+ * is read from row in_y on, and in->pairs is of that row and the next. `add` is NULL or in blocks;
+ * not with a plain `out`. */
 void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const struct detk_map *in,
                         int32_t in_y, const struct detk_map *add, const struct detk_map *out,
                         int32_t image, int32_t y, int32_t end);
@@ -42,6 +44,7 @@ struct detk_pixels {
     int32_t rows, count;
     const float *a;
     ptrdiff_t a_row, a_block;
+    const int32_t *pairs; /* [rows][count] (prepared_pairs.h) */
     const float *add;
     ptrdiff_t add_row, add_block;
     float *c;

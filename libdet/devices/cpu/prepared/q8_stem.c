@@ -2,9 +2,6 @@
 
 #include <string.h>
 
-/* Real 0, which lies outside the image too. */
-#define ZERO DETK_Q8_BIAS
-
 static int32_t run_of(const struct detk_view *view)
 {
     return view->taps_w * view->c;
@@ -26,12 +23,23 @@ static int32_t in_rows(const struct detk_view *view, int32_t rows)
     return (rows - 1) * view->step + view->taps_h;
 }
 
-/* Bytes of a row of the image with all that windows see beside it, and that copies read behind
- * them; whole cache lines. */
-static size_t line_bytes(const struct detk_view *view)
+/* Bytes of a stored value. */
+static size_t value_bytes(const struct detk_blocked *kernels)
 {
-    const int64_t bytes = ((int64_t)view->out_w - 1) * view->step * 3 + 2 * (int64_t)DETK_BLOCK;
-    return (size_t)detk_lines(bytes / (int64_t)sizeof(float) + 1) * sizeof(float);
+    return sizeof(float) / (size_t)detk_q8_word_values(kernels);
+}
+
+/* Values of a row of the image with all that windows see beside it, and that copies read behind
+ * them; whole cache lines. */
+static size_t line_values(const struct detk_view *view)
+{
+    const int64_t values = ((int64_t)view->out_w - 1) * view->step * 3 + 2 * (int64_t)DETK_BLOCK;
+    return (size_t)detk_lines(values / (int64_t)sizeof(float) + 1) * sizeof(float);
+}
+
+static size_t line_bytes(const struct detk_blocked *kernels, const struct detk_view *view)
+{
+    return line_values(view) * value_bytes(kernels);
 }
 
 static ptrdiff_t lines_at(const struct detk_blocked *kernels, const struct detk_view *view,
@@ -44,73 +52,78 @@ size_t detk_q8_slab_words(const struct detk_blocked *kernels, const struct detk_
                           int32_t rows)
 {
     return (size_t)lines_at(kernels, view, rows) +
-           (size_t)in_rows(view, rows) * (line_bytes(view) / sizeof(float));
+           (size_t)in_rows(view, rows) * (line_bytes(kernels, view) / sizeof(float));
+}
+
+/* Values first .. end - 1 are real 0. */
+static void fill(const struct detk_blocked *kernels, int64_t first, int64_t end, char *line)
+{
+    const uint16_t zero = DETK_Q8_BIAS;
+    const size_t bytes = value_bytes(kernels);
+    for (int64_t i = first; i < end; i++)
+        memcpy(line + (size_t)i * bytes, &zero, bytes);
 }
 
 static void fill_line(const struct detk_blocked *kernels, const struct detk_view *view,
-                      const float *source, int32_t image, int64_t y, uint8_t *line)
+                      const float *source, int32_t image, int64_t y, char *line)
 {
-    const int64_t bytes = (int64_t)line_bytes(view);
+    const int64_t values = (int64_t)line_values(view);
     const int64_t before = view->x0 < 0 ? -(int64_t)view->x0 : 0;
     const int64_t first = view->x0 < 0 ? 0 : view->x0;
-    const int64_t count = detk_max(0, detk_min((view->w - first) * 3, bytes - before * 3));
-    memset(line, ZERO, (size_t)bytes);
-    if (y < 0 || y >= view->h)
+    const int64_t count = detk_max(0, detk_min((view->w - first) * 3, values - before * 3));
+    const bool outside = y < 0 || y >= view->h;
+    const int64_t left = outside ? values : before * 3, right = outside ? values : left + count;
+    fill(kernels, 0, left, line);
+    fill(kernels, right, values, line);
+    if (outside)
         return;
     source += (((int64_t)image * view->h + y) * view->w + first) * 3;
-    kernels->narrow_input(source, (int32_t)count, line + before * 3);
+    kernels->narrow_input(source, (int32_t)count, line + (size_t)before * 3 * value_bytes(kernels));
 }
 
 /* A pixel's copies to a plane, of whole blocks: what goes beyond its end belongs to the next pixel,
  * whose first copy, to its first value, comes later. */
 struct copy {
-    const uint8_t *from;
-    int32_t to;
+    const char *from;
+    size_t to;
 };
 
-static inline void copy_bytes(const struct detk_view *view, const struct copy *copies,
-                              const int32_t count, uint8_t *plane)
+static inline void copy_blocks(const struct detk_view *view, const struct copy *copies,
+                               const int32_t count, const size_t bytes, char *plane)
 {
-    const ptrdiff_t step = (ptrdiff_t)view->step * 3;
-    for (int32_t x = 0; x < view->out_w; x++, plane += DETK_BLOCK) {
+    const size_t step = (size_t)view->step * 3 * bytes / DETK_BLOCK;
+    for (int32_t x = 0; x < view->out_w; x++, plane += bytes) {
         for (int32_t i = 0; i < count; i++)
-            memcpy(plane + copies[i].to, copies[i].from + x * step, DETK_BLOCK);
+            memcpy(plane + copies[i].to, copies[i].from + (size_t)x * step, bytes);
     }
 }
 
-/* The same for values of 16 bits. */
-static void widen_bytes(const struct detk_view *view, const struct copy *copies, int32_t count,
-                        uint16_t *plane)
+/* Two as a window of 3 x 3 has it. */
+static void copy_values(const struct detk_view *view, const struct copy *copies, int32_t count,
+                        size_t value, char *plane)
 {
-    const ptrdiff_t step = (ptrdiff_t)view->step * 3;
-    for (int32_t x = 0; x < view->out_w; x++, plane += DETK_BLOCK) {
-        for (int32_t i = 0; i < count; i++) {
-            const uint8_t *from = copies[i].from + x * step;
-            uint16_t *to = plane + copies[i].to;
-            for (int32_t j = 0; j < DETK_BLOCK; j++)
-                to[j] = from[j];
-        }
-    }
+    if (value == 2 && count == 2)
+        copy_blocks(view, copies, 2, 2 * DETK_BLOCK, plane);
+    else if (count == 2)
+        copy_blocks(view, copies, 2, DETK_BLOCK, plane);
+    else
+        copy_blocks(view, copies, count, value * DETK_BLOCK, plane);
 }
 
 static void fill_row(const struct detk_blocked *kernels, const struct detk_view *view,
-                     const uint8_t *lines, float *row)
+                     const char *lines, float *row)
 {
-    const int32_t run = run_of(view), bytes = view->taps_h * run;
-    const size_t line = line_bytes(view);
+    const int32_t run = run_of(view), values = view->taps_h * run;
+    const size_t line = line_bytes(kernels, view), value = value_bytes(kernels);
     const ptrdiff_t plane = detk_q8_slab_plane(kernels, view);
-    for (int32_t begin = 0; begin < bytes; begin += DETK_BLOCK, row += plane) {
+    for (int32_t begin = 0; begin < values; begin += DETK_BLOCK, row += plane) {
         struct copy copies[DETK_BLOCK];
         int32_t count = 0;
-        for (int32_t at = begin; at < bytes && at < begin + DETK_BLOCK; at += run - at % run)
+        for (int32_t at = begin; at < values && at < begin + DETK_BLOCK; at += run - at % run)
             copies[count++] =
-                (struct copy){lines + (size_t)(at / run) * line + at % run, at - begin};
-        if (detk_q8_word_values(kernels) == 2)
-            widen_bytes(view, copies, count, (uint16_t *)(void *)row);
-        else if (count == 2) /* as a window of 3 x 3 has it */
-            copy_bytes(view, copies, 2, (uint8_t *)row);
-        else
-            copy_bytes(view, copies, count, (uint8_t *)row);
+                (struct copy){lines + (size_t)(at / run) * line + (size_t)(at % run) * value,
+                              (size_t)(at - begin) * value};
+        copy_values(view, copies, count, value, (char *)row);
     }
 }
 
@@ -118,8 +131,8 @@ void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_vie
                        const float *source, int32_t image, int32_t y, int32_t rows, float *slab)
 {
     const int32_t count = in_rows(view, rows);
-    const size_t line = line_bytes(view);
-    uint8_t *lines = (uint8_t *)(slab + lines_at(kernels, view, rows));
+    const size_t line = line_bytes(kernels, view);
+    char *lines = (char *)(slab + lines_at(kernels, view, rows));
     for (int32_t i = 0; i < count; i++)
         fill_line(kernels, view, source, image, (int64_t)y * view->step + view->y0 + i,
                   lines + (size_t)i * line);

@@ -55,6 +55,7 @@ struct detk_pixel_tile {
     const float *add;  /* added at the end, laid out like c, or NULL */
     ptrdiff_t add_block;
     bool relu6;
+    const int32_t *pairs; /* 8 bits: of these pixels, from detk_blocked.pairs(); else NULL */
     const struct detk_q8_finish *finish; /* 8 bits: of these columns */
     const struct detk_q8_sum *sum;       /* 8 bits: how `add` is added: a is `add`, b the result */
     float *c;
@@ -93,6 +94,14 @@ struct detk_blocked {
     int32_t row_group; /* tiles of so many rows, or a multiple, waste nothing; divides max_rows */
     detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
                            [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
+    /* 8 bits: columns of a panel are crossed: where two vectors have 16 columns, the second and the
+     * third four of them have changed places. */
+    bool crossed;
+    /* 8 bits, NULL where it is not needed: products are made by Winograd's identity. Of each pixel
+     * the sum of the products of terms k and k + 2, k + 1 and k + 3, k in steps of four; of terms
+     * the word of k holds the weights of k + 2 and k + 3, that of k + 2 those of k and k + 1, and
+     * the bias has taken off their products. */
+    void (*pairs)(const float *a, ptrdiff_t a_block, int32_t terms, int32_t pixels, int32_t *to);
     void (*dw)(const struct detk_dw_rows *job);
     /* to[x] += low[x / 2] for w pixels of one block; `sum` in 8 bits: a is `low`. */
     void (*add_upsampled)(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to);
@@ -101,8 +110,9 @@ struct detk_blocked {
                    float *to);
     /* And back; 8 bits only. */
     void (*widen)(const float *from, int32_t pixels, const struct det_q8_tensor *tensor, float *to);
-    /* Normalised pixel values as bytes of stored ones (det_q8_input_tensor()); 8 bits only. */
-    void (*narrow_input)(const float *from, int32_t count, uint8_t *to);
+    /* Normalised pixel values as stored ones (det_q8_input_tensor()), of as many bytes as they have
+     * in this form; 8 bits only. */
+    void (*narrow_input)(const float *from, int32_t count, void *to);
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
 

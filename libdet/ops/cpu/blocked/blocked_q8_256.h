@@ -4,10 +4,11 @@
  *   load_values()       a pixel's block as 16 numbers of 16 bits
  *   store_values()      and back; they are 0 .. 255
  *   store_half()        the first eight of them
- *   add_products()      to eight sums, those of one word of a pixel with words of eight columns
- * and behind dw_rows(), from what is here for 3x3 convolutions. */
+ *   tile_sums()         the sums of a tile of pixels
+ * and behind dw_rows(), from what is here for 3x3 convolutions, and the table. */
 #include <immintrin.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "ops/cpu/blocked/blocked.h"
 #include "ops/cpu/blocked/q8_finish.h"
@@ -16,8 +17,8 @@
 #define LANES      8
 #define INLINE     static inline __attribute__((always_inline))
 #define UNROLL_ALL _Pragma("GCC unroll 16")
-/* Terms of a word. */
-#define WORD_TERMS (DETK_BLOCK / WORDS)
+/* Of a pixel's block. */
+#define BLOCK_BYTES (WORDS * (int)sizeof(float))
 
 INLINE __m256i load(const void *from)
 {
@@ -38,53 +39,54 @@ INLINE __m128i bytes_of(__m256i values)
 INLINE __m256i load_values(const float *from);
 INLINE void store_values(float *to, __m256i values);
 INLINE void store_half(float *to, __m256i values);
-INLINE __m256i add_products(__m256i sum, __m256i pixel, __m256i columns);
+INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
+                      const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
+                      const int vectors);
 
 /* --- results --- */
 
-/* What the results of 16 columns are made with, or of eight: `second` is unused then. In registers
- * or on the stack: what a kernel writes could be what it is made from. */
+/* What the results of some columns are made with, but for their scales. In registers or on the
+ * stack: what a kernel writes could be what it is made from. */
 struct finish {
-    __m256 first, second, most; /* steps above the zero */
-    __m256i zero, low;
+    __m256i most; /* steps above the zero: bits of a float */
+    __m256i zero, low, high;
 };
 
-INLINE struct finish finish_with(const struct detk_q8_finish *f, __m256 first, __m256 second)
+INLINE struct finish finish_with(const struct detk_q8_finish *f)
 {
     return (struct finish){
-        .first = first,
-        .second = second,
-        .most = _mm256_set1_ps((float)(f->high - f->zero)),
+        .most = _mm256_castps_si256(_mm256_set1_ps((float)(f->high - f->zero))),
         .zero = _mm256_set1_epi16((int16_t)f->zero),
         .low = _mm256_set1_epi16((int16_t)f->low),
+        .high = _mm256_set1_epi16((int16_t)f->high),
     };
 }
 
-/* det_q8_steps(), within the upper limit. What is too low for 32 bits becomes the lowest number
- * there is. */
-INLINE __m256i steps_of(__m256i sum, __m256 scale, __m256 most)
+/* det_q8_steps(); `positive`: from_zero(), else within the upper limit. What is too low for 32 bits
+ * becomes the lowest number there is. The limit is not negative, so the numbers of the bits are in
+ * the order that counts, and more units compare those than floats. */
+INLINE __m256i steps_of(__m256i sum, __m256 scale, const struct finish *f, const bool positive)
 {
-    return _mm256_cvtps_epi32(_mm256_min_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale), most));
+    const __m256 steps = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
+    if (positive)
+        return _mm256_cvtps_epi32(steps);
+    return _mm256_cvtps_epi32(
+        _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(steps), f->most)));
 }
 
-/* From steps of 16 bits to stored values. */
-INLINE __m256i stored(__m256i steps, const struct finish *f)
+/* Stored values are the steps above 0, as behind a relu6 whose range begins with its 0. */
+INLINE bool from_zero(const struct detk_q8_finish *f)
 {
-    return _mm256_max_epi16(_mm256_adds_epi16(steps, f->zero), f->low);
+    return f->zero == 0 && f->low == 0 && f->bounded;
 }
 
-INLINE __m256i finish_block(const struct finish *f, __m256i first, __m256i second)
+/* From steps to stored values; `positive`: from_zero(). Packing goes by halves of 128 bits. */
+INLINE __m256i stored(__m256i first, __m256i second, const struct finish *f, const bool positive)
 {
-    const __m256i both = _mm256_packs_epi32(steps_of(first, f->first, f->most),
-                                            steps_of(second, f->second, f->most));
-    return stored(_mm256_permute4x64_epi64(both, 0xD8), f);
-}
-
-/* Of eight columns; the others of the result mean nothing. */
-INLINE __m256i finish_half(const struct finish *f, __m256i sum)
-{
-    const __m256i steps = steps_of(sum, f->first, f->most);
-    return stored(_mm256_permute4x64_epi64(_mm256_packs_epi32(steps, steps), 0xD8), f);
+    if (positive)
+        return _mm256_min_epu16(_mm256_packus_epi32(first, second), f->high);
+    const __m256i steps = _mm256_packs_epi32(first, second);
+    return _mm256_max_epi16(_mm256_add_epi16(steps, f->zero), f->low);
 }
 
 INLINE __m256 real_half(__m256i values, const int half)
@@ -140,107 +142,101 @@ INLINE __m256i add_blocks(const struct sum *s, __m256i a, __m256i b)
 
 /* --- products --- */
 
-/* Out of line: only a network's outputs are so. */
-static __attribute__((noinline)) void write_reals(const struct detk_pixel_tile *t, float *c,
-                                                  const int32_t *sums)
+/* As packing goes, the columns of a pair of vectors are crossed (blocked.h). */
+INLINE void write_tile(const struct finish *f, const __m256 *scale, float *c, ptrdiff_t c_block,
+                       __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows, const int vectors,
+                       const bool positive)
 {
-    for (int32_t j = 0; j < t->cols; j++)
-        c[j] = detk_q8_real(t->finish, detk_q8_finish_one(t->finish, j, sums[j]));
+    UNROLL_ALL for (int v = 0; v < vectors; v += 2, c += c_block)
+    {
+        UNROLL_ALL for (int i = 0; i < rows; i++)
+        {
+            const __m256i steps = steps_of(sum[i][v], scale[v], f, positive);
+            if (v + 1 < vectors) {
+                const __m256i more = steps_of(sum[i][v + 1], scale[v + 1], f, positive);
+                store_values(c + i * WORDS, stored(steps, more, f, positive));
+            } else {
+                const __m256i both = stored(steps, steps, f, positive);
+                store_half(c + i * WORDS, _mm256_permute4x64_epi64(both, 0xD8));
+            }
+        }
+    }
 }
 
-INLINE void write_plain(const struct detk_pixel_tile *t, float *c, const __m256i *sum,
-                        const int vectors)
+static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,
+                                               float *c, int32_t rows, int32_t vectors)
 {
-    int32_t sums[DETK_TILE_MAX_VECTORS * LANES];
-    UNROLL_ALL for (int v = 0; v < vectors; v++) store_sums(sums + v * LANES, sum[v]);
-    write_reals(t, c, sums);
+    const struct sum join = sum_with(t->sum);
+    for (int32_t v = 0; v < vectors; v += 2, add += t->add_block, c += t->c_block) {
+        for (int32_t i = 0; i < rows; i++) {
+            const __m256i values = add_blocks(&join, load_values(add + (ptrdiff_t)i * WORDS),
+                                              load_values(c + (ptrdiff_t)i * WORDS));
+            if (v + 1 < vectors)
+                store_values(c + (ptrdiff_t)i * WORDS, values);
+            else
+                store_half(c + (ptrdiff_t)i * WORDS, values);
+        }
+    }
+}
+
+/* From blocks, `rows` pixels each, to float32 NHWC. */
+static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t,
+                                                  const float *blocks, float *c, int32_t rows)
+{
+    const __m256 scale = _mm256_set1_ps(t->finish->real_scale);
+    const __m256 zero = _mm256_set1_ps((float)t->finish->zero);
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (int32_t j = 0; j < t->cols; j += DETK_BLOCK, blocks += (ptrdiff_t)rows * WORDS) {
+        for (int32_t i = 0; i < rows; i++) {
+            const __m256i values = load_values(blocks + (ptrdiff_t)i * WORDS);
+            UNROLL_ALL for (int half = 0; half < 2; half++)
+            {
+                const int32_t at = j + half * LANES;
+                const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(t->cols - at), lane);
+                _mm256_maskstore_ps(
+                    c + i * t->c_pixel + at, mask,
+                    _mm256_mul_ps(scale, _mm256_sub_ps(real_half(values, half), zero)));
+            }
+        }
+    }
 }
 
 /* Blocks of columns of a tile. */
 #define TILE_BLOCKS ((DETK_TILE_MAX_VECTORS + 1) / 2)
 
-INLINE void write_pixel(const struct detk_pixel_tile *t, const struct finish *finish,
-                        const struct sum *join, const float *add, float *c, const __m256i *sum,
-                        const int vectors)
-{
-    UNROLL_ALL for (int v = 0; v < vectors; v += 2)
-    {
-        const bool whole = v + 1 < vectors;
-        __m256i values = whole ? finish_block(&finish[v / 2], sum[v], sum[v + 1])
-                               : finish_half(&finish[v / 2], sum[v]);
-        if (add != NULL)
-            values = add_blocks(join, load_values(add + v / 2 * t->add_block), values);
-        if (whole)
-            store_values(c + v / 2 * t->c_block, values);
-        else
-            store_half(c + v / 2 * t->c_block, values);
-    }
-}
-
-INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
-                 const int rows, const int vectors)
-{
-    __m256i right[DETK_TILE_MAX_VECTORS];
-    UNROLL_ALL for (int v = 0; v < vectors; v++) right[v] = load(b + v * LANES);
-    UNROLL_ALL for (int i = 0; i < rows; i++)
-    {
-        const __m256i left = _mm256_castps_si256(_mm256_broadcast_ss(a + i * WORDS));
-        UNROLL_ALL for (int v = 0; v < vectors; v++)
-        {
-            sum[i][v] = add_products(sum[i][v], left, right[v]);
-            /* One after the other: sums of several products at once would need more registers than
-             * there are. */
-            __asm__("" : "+x"(sum[i][v]));
-        }
-    }
-}
-
-INLINE void one_tile(const struct detk_pixel_tile *t, const float *a,
-                     __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows, const int vectors)
-{
-    UNROLL_ALL for (int v = 0; v < vectors; v++)
-    {
-        const __m256i bias = load(t->bias + v * LANES);
-        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] = bias;
-    }
-    const float *b = t->b;
-    int32_t left = t->terms;
-    for (; left >= DETK_BLOCK; left -= DETK_BLOCK, a += t->a_block) {
-        UNROLL_ALL for (int s = 0; s < WORDS; s++, b += vectors * LANES)
-            step(sum, a + s, b, rows, vectors);
-    }
-    for (; left > 0; left -= WORD_TERMS, a++, b += vectors * LANES)
-        step(sum, a, b, rows, vectors);
-}
-
 INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vectors)
 {
-    const float *a = t->a, *add = t->add;
-    const struct sum join = sum_with(t->sum);
-    struct finish finish[TILE_BLOCKS];
-    float *c = t->c;
-    UNROLL_ALL for (int v = 0; v < vectors; v += 2)
-    {
-        const __m256 first = _mm256_loadu_ps(t->finish->scale + v * LANES);
-        finish[v / 2] = finish_with(
-            t->finish, first,
-            v + 1 < vectors ? _mm256_loadu_ps(t->finish->scale + (v + 1) * LANES) : first);
-    }
-    for (int64_t left = t->tiles; left > 0; left--) {
+    /* A copy: what is written could be where it lies. */
+    const struct detk_pixel_tile job = *t;
+    const float *a = job.a, *add = job.add;
+    const int32_t *pairs = job.pairs;
+    const float *ahead = job.ahead;
+    float *c = job.c;
+    const ptrdiff_t c_block = job.plain ? rows * WORDS : job.c_block;
+    const struct finish finish = finish_with(t->finish);
+    const bool positive = from_zero(t->finish);
+    __m256 scale[DETK_TILE_MAX_VECTORS];
+    UNROLL_ALL for (int v = 0; v < vectors; v++) scale[v] =
+        _mm256_loadu_ps(t->finish->scale + v * LANES);
+    float blocks[TILE_BLOCKS * DETK_TILE_MAX_ROWS * WORDS];
+    for (int64_t left = job.tiles; left > 0; left--) {
         __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
-        one_tile(t, a, sum, rows, vectors);
-        UNROLL_ALL for (int i = 0; i < rows; i++)
-        {
-            if (__builtin_expect(t->plain, 0))
-                write_plain(t, c + i * t->c_pixel, sum[i], vectors);
-            else
-                write_pixel(t, finish, &join, add == NULL ? NULL : add + i * WORDS,
-                            c + i * t->c_pixel, sum[i], vectors);
-        }
+        tile_sums(&job, a, pairs, ahead, sum, rows, vectors);
+        ahead += job.terms / DETK_BLOCK * DETK_BLOCK;
+        if (positive)
+            write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors, true);
+        else
+            write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors, false);
+        if (__builtin_expect(job.plain, 0))
+            write_plain(t, blocks, c, rows);
+        else if (add != NULL)
+            add_tile(t, add, c, rows, vectors);
         a += rows * WORDS;
-        c += rows * t->c_pixel;
+        c += rows * job.c_pixel;
         if (add != NULL)
             add += rows * WORDS;
+        if (pairs != NULL)
+            pairs += rows;
     }
 }
 
@@ -251,11 +247,9 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
     }
 #define ROWS_4(X, v)     X(v, 1) X(v, 2) X(v, 3) X(v, 4)
 #define ROWS_6(X, v)     ROWS_4(X, v) X(v, 5) X(v, 6)
-#define ROWS_12(X, v)    ROWS_6(X, v) X(v, 7) X(v, 8) X(v, 9) X(v, 10) X(v, 11) X(v, 12)
+#define ROWS_8(X, v)     ROWS_6(X, v) X(v, 7) X(v, 8)
+#define ROWS_12(X, v)    ROWS_8(X, v) X(v, 9) X(v, 10) X(v, 11) X(v, 12)
 #define NAME_OF(v, rows) tile_##v##_##rows,
-ROWS_12(TILE, 1)
-ROWS_6(TILE, 2)
-ROWS_4(TILE, 3)
 
 /* --- the rest --- */
 
@@ -320,34 +314,17 @@ INLINE __m256i grey_levels(const float *from)
     return _mm256_cvttps_epi32(limited);
 }
 
-static void narrow_input(const float *from, int32_t count, uint8_t *to)
+static void narrow_input(const float *from, int32_t count, void *to)
 {
+    char *at = to;
     int32_t i = 0;
-    for (; i + DETK_BLOCK <= count; i += DETK_BLOCK) {
-        const __m256i both = _mm256_permute4x64_epi64(
-            _mm256_packs_epi32(grey_levels(from + i), grey_levels(from + i + LANES)), 0xD8);
-        _mm_storeu_si128((__m128i *)(void *)(to + i), bytes_of(both));
+    for (; i + DETK_BLOCK <= count; i += DETK_BLOCK, at += BLOCK_BYTES) {
+        const __m256i both =
+            _mm256_packs_epi32(grey_levels(from + i), grey_levels(from + i + LANES));
+        store_values((float *)(void *)at, _mm256_permute4x64_epi64(both, 0xD8));
     }
-    for (; i < count; i++)
-        to[i] = (uint8_t)det_q8_grey_level(from[i]);
+    for (; i < count; i++, at += BLOCK_BYTES / DETK_BLOCK) {
+        const uint16_t level = (uint16_t)det_q8_grey_level(from[i]);
+        memcpy(at, &level, BLOCK_BYTES / DETK_BLOCK);
+    }
 }
-
-static void dw_rows(const struct detk_dw_rows *job);
-
-const struct detk_blocked BLOCKED_TABLE = {
-    .q8 = true,
-    .words = WORDS,
-    .lanes = LANES,
-    .panel_vectors = 2,
-    .most_vectors = 3,
-    .most_terms = INT32_MAX,
-    .max_rows = {12, 6, 4},
-    .row_group = 1,
-    .tile = {{ROWS_12(NAME_OF, 1)}, {ROWS_6(NAME_OF, 2)}, {ROWS_4(NAME_OF, 3)}},
-    .dw = dw_rows,
-    .add_upsampled = add_upsampled,
-    .narrow = narrow,
-    .widen = widen,
-    .narrow_input = narrow_input,
-    .gemm = &detk_gemm_avx2,
-};

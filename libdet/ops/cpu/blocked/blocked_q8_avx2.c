@@ -2,7 +2,14 @@
  *
  * vpmaddubsw would take bytes, but its sums of two products end at 16 bits, and two weights of one
  * sign that add up to more than 128 leave them. Of a trained network's panels 22 to 100 % of the
- * rows hold such a pair, so vpmaddwd of numbers widened once is the faster one too. */
+ * rows hold such a pair, so numbers widened once and vpmaddwd are the faster ones too.
+ *
+ * A product with an addition behind it is two operations for 16 products, both for units that
+ * multiply or could. Winograd's identity ("A new algorithm for inner product", 1968) takes half of
+ * the multiplications away for additions, of which a core makes twice as many at a time:
+ *   a0 w0 + a1 w1 = (a0 + w1) (a1 + w0) - a0 a1 - w0 w1
+ * What it takes off is the same for all columns of a pixel (`pairs` of blocked.h), or for all
+ * pixels of a column, in whose bias it is. All of it modulo 2^32, so the sums are exact. */
 #define BLOCKED_TABLE detk_blocked_q8_avx2
 #define WORDS         8
 #include "ops/cpu/blocked/blocked_q8_256.h"
@@ -22,51 +29,169 @@ INLINE void store_half(float *to, __m256i values)
     _mm_storeu_si128((__m128i *)(void *)to, _mm256_castsi256_si128(values));
 }
 
-INLINE __m256i add_products(__m256i sum, __m256i pixel, __m256i columns)
+INLINE __m256i word_at(const void *from)
 {
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pixel, columns));
+    return _mm256_castps_si256(_mm256_broadcast_ss(from));
+}
+
+/* The same, so that the compiler makes one sum after the other: several at once would need more
+ * registers than there are. */
+INLINE __m256i in_order(__m256i sum)
+{
+    __asm__("" : "+x"(sum));
+    return sum;
+}
+
+/* Words of a pixel's block that make a step: the first one's terms are paired with the second
+ * one's. */
+#define PAIRED 2
+
+/* Two words of each pixel. */
+INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
+                 const int rows, const int vectors)
+{
+    __m256i w[DETK_TILE_MAX_VECTORS][PAIRED];
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
+    {
+        w[v][0] = load(b + v * LANES);
+        w[v][1] = load(b + (vectors + v) * LANES);
+    }
+    UNROLL_ALL for (int i = 0; i < rows; i++)
+    {
+        const __m256i first = word_at(a + i * WORDS), second = word_at(a + i * WORDS + 1);
+        UNROLL_ALL for (int v = 0; v < vectors; v++)
+        {
+            const __m256i products = _mm256_madd_epi16(_mm256_add_epi16(first, w[v][0]),
+                                                       _mm256_add_epi16(second, w[v][1]));
+            sum[i][v] = in_order(_mm256_add_epi32(sum[i][v], products));
+        }
+    }
+}
+
+INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
+                      const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
+                      const int vectors)
+{
+    const float *b = t->b;
+    const ptrdiff_t a_block = t->a_block;
+    int32_t left = t->terms;
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
+    {
+        const __m256i bias = load(t->bias + v * LANES);
+        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] =
+            _mm256_sub_epi32(bias, word_at(pairs + i));
+    }
+    for (; left >= DETK_BLOCK; left -= DETK_BLOCK, a += a_block, ahead += DETK_BLOCK) {
+        __builtin_prefetch(ahead, 0, 2);
+        UNROLL_ALL for (int s = 0; s < WORDS; s += PAIRED, b += PAIRED * vectors * LANES)
+            step(sum, a + s, b, rows, vectors);
+    }
+    UNROLL_ALL for (int s = 0; s < WORDS; s += PAIRED)
+    {
+        if (left <= 2 * s)
+            break;
+        step(sum, a + s, b + s * vectors * LANES, rows, vectors);
+    }
+}
+
+/* --- products of pairs --- */
+
+/* Of a pixel's values: in both words of a pair. */
+INLINE __m256i pair_products(__m256i values)
+{
+    return _mm256_madd_epi16(values, _mm256_shuffle_epi32(values, 0xB1));
+}
+
+/* Of `count` neighbouring pixels, in both words of each pair. */
+INLINE void pixel_pairs(const float *a, ptrdiff_t a_block, int32_t terms, __m256i *sum,
+                        const int count)
+{
+    UNROLL_ALL for (int i = 0; i < count; i++) sum[i] = _mm256_setzero_si256();
+    for (; terms >= DETK_BLOCK; terms -= DETK_BLOCK, a += a_block) {
+        UNROLL_ALL for (int i = 0; i < count; i++) sum[i] =
+            _mm256_add_epi32(sum[i], pair_products(load(a + i * WORDS)));
+    }
+    if (terms > 0) {
+        const __m256i places = _mm256_setr_epi64x(0, 4, 8, 12);
+        const __m256i some = _mm256_cmpgt_epi64(_mm256_set1_epi64x(terms), places);
+        UNROLL_ALL for (int i = 0; i < count; i++) sum[i] =
+            _mm256_add_epi32(sum[i], pair_products(_mm256_and_si256(load(a + i * WORDS), some)));
+    }
+}
+
+/* The four pairs of a vector added up: word 0 those of `a`, word 1 those of `b`. */
+INLINE __m128i pair_sums(__m256i a, __m256i b)
+{
+    const __m256i both = _mm256_blend_epi32(a, b, 0xAA);
+    const __m128i two =
+        _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
+    return _mm_add_epi32(two, _mm_unpackhi_epi64(two, two));
+}
+
+static void pairs_of(const float *a, ptrdiff_t a_block, int32_t terms, int32_t pixels, int32_t *to)
+{
+    __m256i sum[4];
+    int32_t i = 0;
+    for (; i + 4 <= pixels; i += 4, a += (ptrdiff_t)4 * WORDS) {
+        pixel_pairs(a, a_block, terms, sum, 4);
+        _mm_storeu_si128((__m128i *)(void *)(to + i),
+                         _mm_unpacklo_epi64(pair_sums(sum[0], sum[1]), pair_sums(sum[2], sum[3])));
+    }
+    for (; i < pixels; i++, a += WORDS) {
+        pixel_pairs(a, a_block, terms, sum, 1);
+        to[i] = _mm_cvtsi128_si32(pair_sums(sum[0], sum[0]));
+    }
 }
 
 /* --- depthwise --- */
 
-/* A vector is one pixel; unpacked within 128 bits it is of channels 0..3 and 8..11 (even) and of
- * 4..7 and 12..15 (odd). Words of two: rows 0 and 1 of a column, and row 2 of two neighbouring
+/* A vector is one pixel; unpacked within 128 bits it is of channels 0..3 and 8..11, or of 4..7 and
+ * 12..15: the halves of a block, which a row is made of one after the other, so that a half's
+ * weights stay in registers. Words of two: rows 0 and 1 of a column, and row 2 of two neighbouring
  * columns, so that only one of ten products of words is half empty. */
-struct halves {
-    __m256i even, odd;
+
+INLINE __m256i interleave(__m256i a, __m256i b, const int half)
+{
+    return half == 0 ? _mm256_unpacklo_epi16(a, b) : _mm256_unpackhi_epi16(a, b);
+}
+
+/* Three rows that a row of results is made of. */
+struct three {
+    const float *row[3];
 };
 
-INLINE struct halves interleave(__m256i a, __m256i b)
-{
-    return (struct halves){_mm256_unpacklo_epi16(a, b), _mm256_unpackhi_epi16(a, b)};
-}
-
 /* Row 0 and 1 of a column. */
-INLINE struct halves column_at(const float *const *rows, int64_t x)
+INLINE __m256i column_at(struct three in, int64_t x, const int half)
 {
-    return interleave(load(rows[0] + x * WORDS), load(rows[1] + x * WORDS));
+    return interleave(load(in.row[0] + x * WORDS), load(in.row[1] + x * WORDS), half);
 }
 
-/* Row 2 of column x and the next; behind the last, column end - 1, stand zeros. */
-INLINE struct halves two_at(const float *const *rows, int64_t x, int64_t end)
+/* Row 2 of column x and the next. */
+INLINE __m256i two_at(struct three in, int64_t x, const int half)
 {
-    const __m256i none = _mm256_setzero_si256();
-    return interleave(x < end ? load(rows[2] + x * WORDS) : none,
-                      x + 1 < end ? load(rows[2] + (x + 1) * WORDS) : none);
+    return interleave(load(in.row[2] + x * WORDS), load(in.row[2] + (x + 1) * WORDS), half);
 }
 
-/* Words of channels 0..3 and 8..11, and of 4..7 and 12..15. */
-INLINE struct halves words_of(const void *words)
+/* The same where the next does not count, nor exist. */
+INLINE __m256i one_at(struct three in, int64_t x, const int half)
+{
+    const __m256i last = load(in.row[2] + x * WORDS);
+    return interleave(last, last, half);
+}
+
+/* 16 words' channels of one half. */
+INLINE __m256i half_of(const void *words, const int half)
 {
     const __m256i first = load(words), second = load((const float *)words + LANES);
-    return (struct halves){_mm256_permute2x128_si256(first, second, 0x20),
-                           _mm256_permute2x128_si256(first, second, 0x31)};
+    return half == 0 ? _mm256_permute2x128_si256(first, second, 0x20)
+                     : _mm256_permute2x128_si256(first, second, 0x31);
 }
 
-/* Of one output pixel: its columns by rows 0 and 1; row 2 by the columns from one on that begins a
- * pair, [0], and from one on that ends it, [1]. */
+/* For one output pixel's half of the channels: its columns by rows 0 and 1; row 2 by the columns
+ * from one on that begins a pair, [0], and from one on that ends it, [1]. */
 struct dw_weights {
-    struct halves rows_01[3], row_2[2][2], bias;
+    __m256i rows_01[3], row_2[2][2], bias;
+    __m256 scale;
     struct finish finish;
 };
 
@@ -83,88 +208,156 @@ INLINE __m256i two_weights(__m256i low, int low_row, __m256i high, int high_row)
     return _mm256_srai_epi16(_mm256_or_si256(_mm256_slli_epi32(l, 8), _mm256_slli_epi32(h, 24)), 8);
 }
 
-INLINE struct halves pair_of(struct halves low, int low_row, struct halves high, int high_row)
-{
-    return (struct halves){two_weights(low.even, low_row, high.even, high_row),
-                           two_weights(low.odd, low_row, high.odd, high_row)};
-}
-
 /* From words of one column's three rows. */
-INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
+INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job, const int half)
 {
     struct dw_weights k;
-    struct halves w[3];
+    __m256i w[3];
     UNROLL_ALL for (int x = 0; x < 3; x++)
     {
-        w[x] = words_of(job->w + x * DETK_BLOCK);
-        k.rows_01[x] = pair_of(w[x], 0, w[x], 1);
+        w[x] = half_of(job->w + x * DETK_BLOCK, half);
+        k.rows_01[x] = two_weights(w[x], 0, w[x], 1);
     }
-    k.row_2[0][0] = pair_of(w[0], 2, w[1], 2);
-    k.row_2[0][1] = pair_of(w[2], 2, w[2], -1);
-    k.row_2[1][0] = pair_of(w[0], -1, w[0], 2);
-    k.row_2[1][1] = pair_of(w[1], 2, w[2], 2);
-    k.bias = words_of(job->bias);
-    const struct halves scale = words_of(job->finish->scale);
-    k.finish =
-        finish_with(job->finish, _mm256_castsi256_ps(scale.even), _mm256_castsi256_ps(scale.odd));
+    k.row_2[0][0] = two_weights(w[0], 2, w[1], 2);
+    k.row_2[0][1] = two_weights(w[2], 2, w[2], -1);
+    k.row_2[1][0] = two_weights(w[0], -1, w[0], 2);
+    k.row_2[1][1] = two_weights(w[1], 2, w[2], 2);
+    k.bias = half_of(job->bias, half);
+    k.scale = _mm256_castsi256_ps(half_of(job->finish->scale, half));
+    k.finish = finish_with(job->finish);
     return k;
 }
 
-INLINE struct halves add_two(struct halves sum, struct halves in, struct halves w)
+INLINE __m256i add_products(__m256i sum, __m256i in, __m256i w)
 {
-    return (struct halves){add_products(sum.even, in.even, w.even),
-                           add_products(sum.odd, in.odd, w.odd)};
+    return in_order(_mm256_add_epi32(sum, _mm256_madd_epi16(in, w)));
 }
 
-/* From the columns a, b, c, whose third row is in `first` and `second`, from the second number of
- * `first` on if `odd`. */
-INLINE void dw_pixel(const struct dw_weights *k, const struct halves columns[3],
-                     struct halves first, struct halves second, const int odd, float *out)
+/* Steps from the columns a, b, c, whose third row is in `first` and `second`, from the second
+ * number of `first` on if `odd`. */
+INLINE __m256i dw_steps(const struct dw_weights *k, __m256i a, __m256i b, __m256i c, __m256i first,
+                        __m256i second, const int odd, const bool positive)
 {
-    const struct finish *f = &k->finish;
-    struct halves sum = k->bias;
-    UNROLL_ALL for (int x = 0; x < 3; x++) sum = add_two(sum, columns[x], k->rows_01[x]);
-    sum = add_two(add_two(sum, first, k->row_2[odd][0]), second, k->row_2[odd][1]);
-    const __m256i steps = _mm256_packs_epi32(steps_of(sum.even, f->first, f->most),
-                                             steps_of(sum.odd, f->second, f->most));
-    store_values(out, stored(steps, f));
+    __m256i sum = add_products(k->bias, a, k->rows_01[0]);
+    sum = add_products(add_products(sum, b, k->rows_01[1]), c, k->rows_01[2]);
+    sum = add_products(add_products(sum, first, k->row_2[odd][0]), second, k->row_2[odd][1]);
+    return steps_of(sum, k->scale, &k->finish, positive);
 }
 
-/* Two pixels at a time. */
-INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, float *out)
+/* One half of the channels of two pixels. The first half waits in the first pixel's place. */
+INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, const int half,
+                     const bool positive, int64_t pixels, float *out)
 {
-    const int64_t in_w = (int64_t)job->out_w + 2;
-    struct halves columns[4] = {column_at(rows, 0), column_at(rows, 1)};
-    struct halves first = two_at(rows, 0, in_w);
-    for (int64_t x = 0; x < job->out_w; x += 2, out += 2 * WORDS) {
-        const struct halves second = two_at(rows, x + 2, in_w);
-        columns[2] = column_at(rows, x + 2);
-        dw_pixel(k, columns, first, second, 0, out);
-        if (x + 1 == job->out_w)
-            break;
-        columns[3] = column_at(rows, x + 3);
-        dw_pixel(k, columns + 1, first, second, 1, out + WORDS);
-        columns[0] = columns[2];
-        columns[1] = columns[3];
+    const __m256i both = stored(first, second, &k->finish, positive);
+    if (half == 0) {
+        store_values(out, both);
+        return;
+    }
+    const __m256i before = load(out);
+    store_values(out, _mm256_unpacklo_epi64(before, both));
+    if (pixels > 1)
+        store_values(out + WORDS, _mm256_unpackhi_epi64(before, both));
+}
+
+/* Of the columns from x on; no column behind them exists. */
+INLINE __m256i dw_last(const struct dw_weights *k, struct three in, int64_t x, const int half,
+                       const bool positive)
+{
+    return dw_steps(k, column_at(in, x, half), column_at(in, x + 1, half),
+                    column_at(in, x + 2, half), two_at(in, x, half), one_at(in, x + 2, half), 0,
+                    positive);
+}
+
+INLINE void dw_row_1(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
+                     const bool positive, float *out)
+{
+    __m256i a = column_at(in, 0, half), b = column_at(in, 1, half), first = two_at(in, 0, half);
+    int64_t x = 0;
+    for (; x + 2 <= out_w; x += 2, out += 2 * WORDS) {
+        const __m256i c = column_at(in, x + 2, half), d = column_at(in, x + 3, half);
+        const __m256i second = two_at(in, x + 2, half);
+        const __m256i even = dw_steps(k, a, b, c, first, second, 0, positive);
+        dw_store(k, even, dw_steps(k, b, c, d, first, second, 1, positive), half, positive, 2, out);
+        a = c;
+        b = d;
         first = second;
+    }
+    if (x < out_w) {
+        const __m256i last = dw_last(k, in, x, half, positive);
+        dw_store(k, last, last, half, positive, 1, out);
     }
 }
 
-INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, float *out)
+INLINE void dw_row_2(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
+                     const bool positive, float *out)
 {
-    const int64_t in_w = 2 * (int64_t)job->out_w + 1;
-    struct halves columns[3] = {column_at(rows, 0)};
-    struct halves first = two_at(rows, 0, in_w);
-    for (int64_t x = 0; x < job->out_w; x++, out += WORDS) {
-        const struct halves second = two_at(rows, 2 * x + 2, in_w);
-        columns[1] = column_at(rows, 2 * x + 1);
-        columns[2] = column_at(rows, 2 * x + 2);
-        dw_pixel(k, columns, first, second, 0, out);
-        columns[0] = columns[2];
-        first = second;
+    __m256i a = column_at(in, 0, half), first = two_at(in, 0, half);
+    int64_t x = 0;
+    for (; x + 2 < out_w; x += 2, out += 2 * WORDS) {
+        const __m256i c = column_at(in, 2 * x + 2, half), second = two_at(in, 2 * x + 2, half);
+        const __m256i even =
+            dw_steps(k, a, column_at(in, 2 * x + 1, half), c, first, second, 0, positive);
+        a = column_at(in, 2 * x + 4, half);
+        first = two_at(in, 2 * x + 4, half);
+        dw_store(k, even,
+                 dw_steps(k, c, column_at(in, 2 * x + 3, half), a, second, first, 0, positive),
+                 half, positive, 2, out);
+    }
+    const __m256i last = dw_last(k, in, 2 * out_w - 2, half, positive);
+    if (x + 2 == out_w)
+        dw_store(k,
+                 dw_steps(k, a, column_at(in, 2 * x + 1, half), column_at(in, 2 * x + 2, half),
+                          first, two_at(in, 2 * x + 2, half), 0, positive),
+                 last, half, positive, 2, out);
+    else
+        dw_store(k, last, last, half, positive, 1, out);
+}
+
+INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool positive)
+{
+    const struct dw_weights k = dw_weights_of(job, half);
+    const int64_t out_w = job->out_w;
+    for (int32_t y = 0; y < job->out_rows; y++) {
+        const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
+        const struct three in = {{rows[0], rows[1], rows[2]}};
+        float *out = job->out + y * job->out_row;
+        if (job->stride == 1)
+            dw_row_1(&k, in, out_w, half, positive, out);
+        else
+            dw_row_2(&k, in, out_w, half, positive, out);
     }
 }
 
-#include "ops/cpu/blocked/blocked_q8_256_dw.h"
+static void dw_rows(const struct detk_dw_rows *job)
+{
+    if (from_zero(job->finish)) {
+        dw_half(job, 0, true);
+        dw_half(job, 1, true);
+    } else {
+        dw_half(job, 0, false);
+        dw_half(job, 1, false);
+    }
+}
+
+ROWS_8(TILE, 1)
+ROWS_4(TILE, 2)
+
+const struct detk_blocked BLOCKED_TABLE = {
+    .q8 = true,
+    .words = WORDS,
+    .lanes = LANES,
+    .panel_vectors = 2,
+    .most_vectors = 2,
+    .most_terms = INT32_MAX,
+    .max_rows = {8, 4},
+    .row_group = 1,
+    .crossed = true,
+    .tile = {{ROWS_8(NAME_OF, 1)}, {ROWS_4(NAME_OF, 2)}},
+    .pairs = pairs_of,
+    .dw = dw_rows,
+    .add_upsampled = add_upsampled,
+    .narrow = narrow,
+    .widen = widen,
+    .narrow_input = narrow_input,
+    .gemm = &detk_gemm_avx2,
+};

@@ -251,8 +251,9 @@ static void widen(const float *from, int32_t pixels, const struct det_q8_tensor 
     }
 }
 
-static void narrow_input(const float *from, int32_t count, uint8_t *to)
+static void narrow_input(const float *from, int32_t count, void *to)
 {
+    uint8_t *bytes = to;
     for (int32_t i = 0; i < count; i += LANES) {
         const int32_t left = count - i;
         const __mmask16 mask = (__mmask16)(left >= LANES ? 0xFFFF : (1u << left) - 1);
@@ -262,7 +263,7 @@ static void narrow_input(const float *from, int32_t count, uint8_t *to)
         /* The second operand where the first is NaN: 0. */
         const __m512 limited =
             _mm512_min_ps(_mm512_max_ps(level, _mm512_setzero_ps()), _mm512_set1_ps(255.0f));
-        _mm_mask_storeu_epi8(to + i, mask, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(limited)));
+        _mm_mask_storeu_epi8(bytes + i, mask, _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(limited)));
     }
 }
 

@@ -24,6 +24,41 @@ INLINE __m256i add_products(__m256i sum, __m256i pixel, __m256i columns)
     return _mm256_dpbusd_avx_epi32(sum, pixel, columns);
 }
 
+INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
+                 const int rows, const int vectors)
+{
+    __m256i right[DETK_TILE_MAX_VECTORS];
+    UNROLL_ALL for (int v = 0; v < vectors; v++) right[v] = load(b + v * LANES);
+    UNROLL_ALL for (int i = 0; i < rows; i++)
+    {
+        const __m256i left = _mm256_castps_si256(_mm256_broadcast_ss(a + i * WORDS));
+        UNROLL_ALL for (int v = 0; v < vectors; v++) sum[i][v] =
+            add_products(sum[i][v], left, right[v]);
+    }
+}
+
+INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
+                      const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
+                      const int vectors)
+{
+    (void)pairs;
+    (void)ahead;
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
+    {
+        const __m256i bias = load(t->bias + v * LANES);
+        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] = bias;
+    }
+    const float *b = t->b;
+    const ptrdiff_t a_block = t->a_block;
+    int32_t left = t->terms;
+    for (; left >= DETK_BLOCK; left -= DETK_BLOCK, a += a_block) {
+        UNROLL_ALL for (int s = 0; s < WORDS; s++, b += vectors * LANES)
+            step(sum, a + s, b, rows, vectors);
+    }
+    for (; left > 0; left -= 4, a++, b += vectors * LANES)
+        step(sum, a, b, rows, vectors);
+}
+
 /* --- depthwise --- */
 
 /* Two pixels of three rows, one in each 128 bits, as words (row 0, row 1, row 2, 0): of channels
@@ -81,15 +116,15 @@ INLINE __m256i four_words(const void *from)
 }
 
 struct dw_weights {
-    __m256i w[3][4], bias[4], zero, low;
-    __m256 scale[4], most;
+    __m256i w[3][4], bias[4], low;
+    __m256 scale[4];
+    struct finish finish;
 };
 
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 {
-    const struct finish f = finish_with(job->finish, _mm256_setzero_ps(), _mm256_setzero_ps());
-    struct dw_weights k = {
-        .zero = f.zero, .low = _mm256_set1_epi8((char)job->finish->low), .most = f.most};
+    struct dw_weights k = {.low = _mm256_set1_epi8((char)job->finish->low),
+                           .finish = finish_with(job->finish)};
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
         UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
@@ -103,9 +138,9 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 INLINE void dw_finish(const struct dw_weights *k, const __m256i sum[4], float *out, int64_t pixels)
 {
     __m256i q[4];
-    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] = steps_of(sum[i], k->scale[i], k->most);
-    const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), k->zero);
-    const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), k->zero);
+    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] = steps_of(sum[i], k->scale[i], &k->finish, false);
+    const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), k->finish.zero);
+    const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), k->finish.zero);
     const __m256i bytes = _mm256_max_epu8(_mm256_packus_epi16(first, second), k->low);
     if (__builtin_expect(pixels >= 2, 1))
         _mm256_storeu_si256((__m256i *)(void *)out, bytes);
@@ -162,4 +197,38 @@ INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
     }
 }
 
-#include "ops/cpu/blocked/blocked_q8_256_dw.h"
+static void dw_rows(const struct detk_dw_rows *job)
+{
+    const struct dw_weights k = dw_weights_of(job);
+    for (int32_t y = 0; y < job->out_rows; y++) {
+        const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
+        float *out = job->out + y * job->out_row;
+        if (job->stride == 1)
+            dw_row_1(job, &k, rows, out);
+        else
+            dw_row_2(job, &k, rows, out);
+    }
+}
+
+ROWS_12(TILE, 1)
+ROWS_6(TILE, 2)
+ROWS_4(TILE, 3)
+
+const struct detk_blocked BLOCKED_TABLE = {
+    .q8 = true,
+    .words = WORDS,
+    .lanes = LANES,
+    .panel_vectors = 2,
+    .most_vectors = 3,
+    .most_terms = INT32_MAX,
+    .max_rows = {12, 6, 4},
+    .row_group = 1,
+    .crossed = true,
+    .tile = {{ROWS_12(NAME_OF, 1)}, {ROWS_6(NAME_OF, 2)}, {ROWS_4(NAME_OF, 3)}},
+    .dw = dw_rows,
+    .add_upsampled = add_upsampled,
+    .narrow = narrow,
+    .widen = widen,
+    .narrow_input = narrow_input,
+    .gemm = &detk_gemm_avx2,
+};

@@ -124,10 +124,11 @@ static void widen(const float *from, int32_t count, const struct det_q8_tensor *
         to[i] = det_q8_real((int8_t)(value[i] - DETK_Q8_BIAS), tensor->scale, tensor->zero);
 }
 
-static void narrow_input(const float *from, int32_t count, uint8_t *to)
+static void narrow_input(const float *from, int32_t count, void *to)
 {
+    uint8_t *level = to;
     for (int32_t i = 0; i < count; i++)
-        to[i] = (uint8_t)det_q8_grey_level(from[i]);
+        level[i] = (uint8_t)det_q8_grey_level(from[i]);
 }
 
 const struct detk_blocked detk_blocked_q8_generic = {

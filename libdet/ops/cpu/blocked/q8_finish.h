@@ -15,6 +15,7 @@ struct detk_q8_finish {
     const float *scale;
     int32_t zero, low, high; /* stored */
     float real_scale;        /* of the results: for float32 ones */
+    bool bounded;            /* steps are whole numbers of 32 bits, whatever is read */
 };
 
 /* Of the columns from `first` on. */
