@@ -46,6 +46,17 @@ static bool settle(const struct det_graph *g, const struct det_op *depthwise,
     return true;
 }
 
+/* Nor have they one for the first convolution in 8 bits when what reads it is in float32. */
+static void settle_first(const struct det_graph *g, bool *eight_bits)
+{
+    for (int32_t i = 0; i < g->op_count; i++) {
+        for (int32_t k = 0; k < g->op_count && g->ops[i].in == 0 && eight_bits[i]; k++) {
+            if (g->ops[k].in == g->ops[i].out && !eight_bits[k])
+                take_weights(g, g->ops[i].weight, eight_bits);
+        }
+    }
+}
+
 static void take(const struct det_graph *g, int32_t weight, bool *eight_bits)
 {
     take_weights(g, weight, eight_bits);
@@ -58,6 +69,7 @@ static void take(const struct det_graph *g, int32_t weight, bool *eight_bits)
             }
         }
     }
+    settle_first(g, eight_bits);
 }
 
 /* The squared errors of the layers that are in 8 bits `before` and not `after`, each once, for
