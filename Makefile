@@ -296,7 +296,7 @@ test-engines: $(ENGINE_FILES) ## exported files in ONNX Runtime, OpenVINO, ... o
 test-endurance: all $(RUNNER) ## 200 trainings killed at random points must come out the same, 2,000 steps in the same memory (minutes)
 	DET_KILLS=200 DET_RSS_STEPS=2000 DET_BIN_DIR=$(BUILD)/bin $(RUNNER) test_endurance
 .PHONY: test-slurm
-test-slurm: all ## srun, scancel and a requeue of det-train on two nodes of a Slurm that the test starts (a minute; skipped without Slurm, MPI or root)
+test-slurm: all ## srun, scancel and a requeue of det-train on two nodes of a Slurm that the test starts (two minutes; skipped without Slurm, MPI or root)
 	tests/slurm.sh $(BUILD)/bin
 .PHONY: test-rank-kills
 test-rank-kills: all $(RUNNER) ## 1,000 trainings of 2 to 4 ranks in which one is killed, 110 with signals or silence, must come out the same (half an hour; skipped without MPI)
