@@ -126,7 +126,7 @@ void det_ranks_begin_wait(det_communicator *c)
 void det_ranks_end_wait(det_communicator *c)
 {
     c->waits = false;
-    note(c);
+    note_one_over(c);
 }
 
 det_status det_ranks_test(struct det_env *env, det_communicator *c, int slot, bool *done)

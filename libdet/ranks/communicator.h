@@ -37,8 +37,9 @@ det_status det_ranks_test(struct det_env *env, det_communicator *communicator, i
 /* Between two looks of a wait that began at `begin_ns` (det_clock_ns()): none at first, then the
  * processor is left to others, on this machine perhaps another rank, for a moment. */
 void det_ranks_pause(uint64_t begin_ns);
-/* Around a wait for the other ranks by det_ranks_test(): when all ranks wait, and nothing is over
- * anywhere for standstill_seconds, it ends. */
+/* Around a wait for the other ranks that looks by det_ranks_test(), or at something else and by
+ * det_ranks_check(): when all ranks wait, and nothing is over anywhere for standstill_seconds, it
+ * ends. */
 void det_ranks_begin_wait(det_communicator *communicator);
 void det_ranks_end_wait(det_communicator *communicator);
 /* Until the slot's transfer is over. */

@@ -121,16 +121,14 @@ static void not_finite(struct det_communicator *c)
     ranks_finish(&tiny);
 }
 
-/* The last rank is killed between two steps, or in the middle of one. */
-static void lost(struct det_communicator *c)
+/* A step that does not come to its end since `hit`: the weights are those of the last whole one. */
+static void lose(struct det_communicator *c, void (*hit)(struct det_communicator *c),
+                 const char *wanted)
 {
     struct tiny tiny;
     struct det_step_result result;
-    const int32_t rank = det_communicator_rank(c), bad = det_communicator_size(c) - 1;
-    char wanted[64];
     ranks_machine(det_communicator_size(c));
     tiny_open(&tiny, &(struct tiny_settings){.communicator = c, .device.index = -1});
-    snprintf(wanted, sizeof wanted, "rank %d ", (int)bad);
     for (int i = 0; i < 3; i++)
         assert_ok(tiny.env,
                   det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
@@ -139,17 +137,29 @@ static void lost(struct det_communicator *c)
     assert_non_null(before);
     assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
     memcpy(before, tiny.gpu->params, bytes);
-    if (rank == bad)
-        raise(SIGKILL);
+    hit(c);
     assert_fails(tiny.env, DET_STATUS_RANK_LOST, wanted,
                  det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result));
-    /* The weights are those of the last whole step. */
     assert_ok(tiny.env, tiny.backend->step_pull(tiny.env, tiny.gpu->step));
     assert_memory_equal(before, tiny.gpu->params, bytes);
     free(before);
     assert_int_not_equal(
         det_learner_step(tiny.env, tiny.gpu, tiny.images, tiny.truths, 0.01f, &result), DET_OK);
     ranks_finish(&tiny);
+}
+
+static void kill_last(struct det_communicator *c)
+{
+    if (det_communicator_rank(c) == det_communicator_size(c) - 1)
+        raise(SIGKILL);
+}
+
+/* The last rank is killed between two steps, or in the middle of one. */
+static void lost(struct det_communicator *c)
+{
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "rank %d ", (int)det_communicator_size(c) - 1);
+    lose(c, kill_last, wanted);
 }
 
 #ifdef DET_CUDA_EMU
@@ -283,6 +293,18 @@ static void told(struct det_communicator *c)
     lost(c);
 }
 
+static void cut(struct det_communicator *c)
+{
+    (void)c;
+    cuda_emu_cut_nccl(1);
+}
+
+/* All are alive, and what NCCL sends is lost. */
+static void stuck(struct det_communicator *c)
+{
+    lose(c, cut, "nothing has moved between the ranks for 2 seconds");
+}
+
 #endif
 
 /* The last rank is killed while nobody waits for it: its others part without it. */
@@ -303,13 +325,19 @@ static void lost_idle(struct det_communicator *c)
 }
 
 static const struct process_part parts[] = {
-    {"frozen", frozen},       {"statistics", statistics},
-    {"bf16_wire", bf16_wire}, {"not_finite", not_finite},
-    {"lost", lost},           {"lost_idle", lost_idle},
+    {.name = "frozen", .run = frozen},
+    {.name = "statistics", .run = statistics},
+    {.name = "bf16_wire", .run = bf16_wire},
+    {.name = "not_finite", .run = not_finite},
+    {.name = "lost", .run = lost},
+    {.name = "lost_idle", .run = lost_idle},
 #ifdef DET_CUDA_EMU
-    {"recording", recording}, {"refused", refused},
-    {"trapped", trapped},     {"told", told},
-    {"lost_late", lost_late},
+    {.name = "recording", .run = recording},
+    {.name = "refused", .run = refused},
+    {.name = "trapped", .run = trapped},
+    {.name = "told", .run = told},
+    {.name = "lost_late", .run = lost_late},
+    {.name = "stuck", .run = stuck, .standstill_seconds = 2},
 #endif
 };
 
@@ -355,6 +383,7 @@ static void emulated(void **state)
     run("trapped", 2, -1);
     run("told", 2, 1);
     run("lost_late", 2, 1);
+    run("stuck", 2, -1);
 }
 
 /* The GPU that a rank opens before it has met the others: by its place on the machine, as mpirun

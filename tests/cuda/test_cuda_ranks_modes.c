@@ -427,16 +427,16 @@ static void bucket_sizes(struct det_communicator *c)
 }
 
 static const struct process_part parts[] = {
-    {"eight_bits", eight_bits},
-    {"eight_bits_not_finite", eight_bits_not_finite},
-    {"together", together},
-    {"together_not_finite", together_not_finite},
-    {"drifted", drifted},
-    {"times", times},
-    {"stopped", stopped},
-    {"bucket_sizes", bucket_sizes},
+    {.name = "eight_bits", .run = eight_bits},
+    {.name = "eight_bits_not_finite", .run = eight_bits_not_finite},
+    {.name = "together", .run = together},
+    {.name = "together_not_finite", .run = together_not_finite},
+    {.name = "drifted", .run = drifted},
+    {.name = "times", .run = times},
+    {.name = "stopped", .run = stopped},
+    {.name = "bucket_sizes", .run = bucket_sizes},
 #ifdef DET_CUDA_EMU
-    {"together_recorded", together_recorded},
+    {.name = "together_recorded", .run = together_recorded},
 #endif
 };
 

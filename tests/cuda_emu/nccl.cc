@@ -60,7 +60,7 @@ struct meeting_place {
 };
 
 static int version = 22803;
-static bool hidden, tells;
+static bool hidden, tells, cut;
 static std::set<ncclComm *> communicators;
 
 } // namespace det_emu
@@ -246,9 +246,9 @@ static int issue_call(const call &with, const void *from, void *to, size_t recei
             report("%s: its communicator is gone", with.name);
             return false;
         }
-        if (c->aborted)
+        if (c->aborted || broken() != cudaSuccess)
             return true;
-        if (c->parted || !carry_out(c, with, (const char *)from, (char *)to)) {
+        if (c->parted || cut || !carry_out(c, with, (const char *)from, (char *)to)) {
             c->parted = true;
             stop_streams();
         }
@@ -430,6 +430,11 @@ void cuda_emu_set_nccl(int number)
 void cuda_emu_nccl_tells(int on)
 {
     tells = on != 0;
+}
+
+void cuda_emu_cut_nccl(int on)
+{
+    cut = on != 0;
 }
 
 } // extern "C"

@@ -193,6 +193,8 @@ static void run_rank(void **state)
     (void)state;
     test_env_init(&t);
     det_communicator_settings_default(&settings);
+    if (this_rank.part->standstill_seconds > 0)
+        settings.standstill_seconds = this_rank.part->standstill_seconds;
     assert_ok(&t.env,
               det_communicator_create(&t.env, open_transport(&t.env), &settings, &communicator));
     this_rank.part->run(communicator);

@@ -17,6 +17,7 @@ typedef void (*process_rank_fn)(struct det_communicator *communicator);
 struct process_part {
     const char *name;
     process_rank_fn run;
+    double standstill_seconds; /* det_communicator_settings'; 0: the default */
 };
 
 /* Runs part NAME of test group GROUP ("test_x") in `size` processes and waits for all. Fails, with

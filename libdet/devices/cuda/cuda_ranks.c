@@ -177,8 +177,12 @@ static det_status wait_for_both(struct det_env *env, const struct det_device *de
 det_status det_cuda_ranks_wait(struct det_env *env, const struct det_device *device,
                                struct det_cuda_ranks *r, const char *what)
 {
-    if (r != NULL)
-        DET_TRY_RETURN(wait_for_both(env, device, r, what));
+    if (r == NULL)
+        return det_cuda_device_wait(env, device, what);
+    det_ranks_begin_wait(r->communicator);
+    const det_status status = wait_for_both(env, device, r, what);
+    det_ranks_end_wait(r->communicator);
+    DET_TRY_RETURN(status);
     return det_cuda_device_wait(env, device, what);
 }
 

@@ -41,7 +41,7 @@ static det_status mark(struct det_env *env, const struct det_device *device,
                        const struct det_cuda_ranks *r, cudaEvent_t event)
 {
     static const char what[] = "taking the time";
-    cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
+    enum cudaStreamCaptureStatus recording = cudaStreamCaptureStatusNone;
     if (!r->timed)
         return DET_OK;
     DET_TRY_RETURN(det_cuda_check(env, cudaStreamIsCapturing(device->stream, &recording), what));

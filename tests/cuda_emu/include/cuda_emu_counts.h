@@ -64,6 +64,8 @@ void cuda_emu_hide_cudnn(int on);
 void cuda_emu_set_nccl(int version);
 /* NCCL notices that a rank is gone, as over a network; else it does not, as on one machine. */
 void cuda_emu_nccl_tells(int on);
+/* No call of NCCL comes to its end any more, as over a network that loses bytes. */
+void cuda_emu_cut_nccl(int on);
 /* cuDNN lists an algorithm that rounds to TF32 first, whatever it is asked for. */
 void cuda_emu_offer_tensor_cores(int on);
 /* A planted mistake: cudaStreamWaitEvent does nothing, as if somebody had forgotten it. */
