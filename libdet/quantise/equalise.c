@@ -197,17 +197,16 @@ static void scale_group(const struct group *group, const double *factors, float 
     }
 }
 
+/* All tensors of a group have as many channels: they share weights. */
 static void equalise(const struct group *group, const struct det_observed *observed,
-                     double *factors, float *params)
+                     int32_t channels, double *factors, float *params)
 {
     const struct det_graph *g = group->graph;
-    for (int32_t first = 1, t = 0; t < g->tensor_count; t++) {
-        if (!group->tensors[t])
-            continue;
-        for (int32_t c = 0; c < g->tensors[t].channels && first; c++)
-            factors[c] = MOST_FACTOR;
-        first = 0;
-        lower_factors(g, &observed[t], sole_reader(g, writer_of(g, t)), params, factors);
+    for (int32_t c = 0; c < channels; c++)
+        factors[c] = MOST_FACTOR;
+    for (int32_t t = 0; t < g->tensor_count; t++) {
+        if (group->tensors[t])
+            lower_factors(g, &observed[t], sole_reader(g, writer_of(g, t)), params, factors);
     }
     scale_group(group, factors, params);
 }
@@ -232,7 +231,7 @@ det_status det_equalise(struct det_env *env, const struct det_graph *g,
             earlier |= group.tensors[k];
         if (!group.possible || earlier)
             continue;
-        equalise(&group, observed, factors, params);
+        equalise(&group, observed, g->tensors[t].channels, factors, params);
         (*count)++;
     }
 fail:
