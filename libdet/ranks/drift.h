@@ -5,7 +5,11 @@
 
 #include "ranks/communicator.h"
 
-enum { DET_COMPARE_WEIGHTS_EVERY = 100 };
+/* Whether they look before a batch: the first one of such an update. */
+static inline bool det_ranks_compare_weights(int64_t updates, int32_t batches_done)
+{
+    return updates % 100 == 0 && batches_done == 0;
+}
 
 /* MISMATCH: a rank has other weights than rank 0. */
 det_status det_ranks_have_drifted(struct det_env *env, const det_communicator *communicator,

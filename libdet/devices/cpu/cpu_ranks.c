@@ -351,7 +351,7 @@ void det_cpu_ranks_passed(struct det_cpu_ranks *r, int32_t op)
 
 static int64_t checksum(const struct det_learner *l)
 {
-    if (l->batches_done > 0 || l->updates % DET_COMPARE_WEIGHTS_EVERY != 0)
+    if (!det_ranks_compare_weights(l->updates, l->batches_done))
         return 0;
     return (int64_t)det_crc32c(0, l->params, l->graph.param_floats * sizeof *l->params) + 1;
 }

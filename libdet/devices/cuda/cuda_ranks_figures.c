@@ -10,7 +10,7 @@
 
 static bool compares(const struct det_learner *l)
 {
-    return l->batches_done == 0 && l->updates % DET_COMPARE_WEIGHTS_EVERY == 0;
+    return det_ranks_compare_weights(l->updates, l->batches_done);
 }
 
 static det_status tell_weights(struct det_env *env, const struct det_device *device,
