@@ -6,16 +6,26 @@
 #include "support/mem.h"
 
 /* The two arrays of a layer's columns, in one piece of memory: biases, scales. */
-static struct detk_q8_finish columns_of(const struct det_q8_conv *layer, float *memory,
+static struct detk_q8_finish columns_of(const struct detk_blocked *kernels,
+                                        const struct det_q8_conv *layer, float *memory,
                                         size_t columns)
 {
-    return (struct detk_q8_finish){
+    struct detk_q8_finish finish = {
         .scale = memory + columns,
         .zero = layer->to.zero + DETK_Q8_BIAS,
         .low = layer->to.low + DETK_Q8_BIAS,
         .high = layer->to.high + DETK_Q8_BIAS,
-        .bounded = true,
     };
+    finish.raised = kernels->raises && finish.zero == 0 && finish.low == 0;
+    return finish;
+}
+
+/* When all columns are there. */
+static void raise_biases(const struct detk_q8_finish *finish, float *memory, size_t columns)
+{
+    uint32_t *bias = (uint32_t *)(void *)memory;
+    for (size_t i = 0; finish->raised && i < columns; i++)
+        bias[i] += DETK_Q8_RAISED;
 }
 
 /* What a column's weights come to. */
@@ -40,8 +50,10 @@ static void set_column(const struct det_q8_conv *layer, int32_t j, const struct 
     const double most = 255.0 * sums->magnitude + fabs((double)layer->bias[j]);
     bias[at] = (int32_t)((uint32_t)layer->bias[j] - zeros - sums->pairs);
     memory[columns + at] = layer->scale[j];
-    if (!(most * (double)layer->scale[j] < 0x1p30))
-        finish->bounded = false;
+    /* Steps are whole numbers of 32 bits, and 2^23 of them a float. */
+    const double scale = (double)layer->scale[j];
+    if (!(most < 0x1p23 && most * scale < 0x1p30 && scale < 0x1p100))
+        finish->raised = false;
 }
 
 /* Byte `index` of a word. */
@@ -99,7 +111,7 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
         det_alloc(env, &to->packed, columns, (size_t)to->rows * sizeof(float), "packed weights"));
     DET_TRY_RETURN(
         det_alloc(env, &to->bias, columns, DETK_Q8_COLUMN_WORDS * sizeof(float), "packed weights"));
-    to->finish = columns_of(layer, to->bias, columns);
+    to->finish = columns_of(kernels, layer, to->bias, columns);
     to->finish.real_scale = real_scale;
     for (int32_t i = 0; i < to->panels; i++) {
         const struct detk_panel_span s = detk_panel_span_at(to, i);
@@ -111,6 +123,7 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
                         panel + place);
         }
     }
+    raise_biases(&to->finish, to->bias, columns);
     return DET_OK;
 }
 
@@ -148,7 +161,7 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
         det_alloc(env, &to->w, (size_t)blocks, 3 * DETK_BLOCK * sizeof(float), "packed weights"));
     DET_TRY_RETURN(
         det_alloc(env, &to->bias, columns, DETK_Q8_COLUMN_WORDS * sizeof(float), "packed weights"));
-    to->finish = columns_of(layer, to->bias, columns);
+    to->finish = columns_of(kernels, layer, to->bias, columns);
     for (int32_t j = 0; j < c; j++) {
         struct weight_sums sums = {0};
         float *column = to->w + (ptrdiff_t)(j / DETK_BLOCK) * 3 * DETK_BLOCK + j % DETK_BLOCK;
@@ -159,5 +172,6 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
         }
         set_column(layer, j, &sums, to->bias, columns, (size_t)j, &to->finish);
     }
+    raise_biases(&to->finish, to->bias, columns);
     return DET_OK;
 }

@@ -94,6 +94,7 @@ struct detk_blocked {
     int32_t row_group; /* tiles of so many rows, or a multiple, waste nothing; divides max_rows */
     detk_pixel_tile_fn tile[DETK_TILE_MAX_VECTORS]
                            [DETK_TILE_MAX_ROWS]; /* [vectors - 1][rows - 1] */
+    bool raises;                                 /* 8 bits: sums may be raised (q8_finish.h) */
     /* 8 bits: columns of a panel are crossed: where two vectors have 16 columns, the second and the
      * third four of them have changed places. */
     bool crossed;

@@ -62,28 +62,43 @@ INLINE struct finish finish_with(const struct detk_q8_finish *f)
     };
 }
 
-/* det_q8_steps(); `positive`: from_zero(), else within the upper limit. What is too low for 32 bits
+/* Of columns. */
+struct scale {
+    __m256 scale, above; /* 2^23 times that */
+};
+
+INLINE struct scale scale_from(__m256 scale)
+{
+    return (struct scale){scale, _mm256_mul_ps(scale, _mm256_set1_ps(0x1p23f))};
+}
+
+INLINE __m256 raised_steps(__m256i sum, const struct scale *s)
+{
+#ifdef __FMA__
+    return _mm256_fmsub_ps(_mm256_castsi256_ps(sum), s->scale, s->above);
+#else /* what emulates it rounds twice */
+    return _mm256_mul_ps(
+        _mm256_cvtepi32_ps(_mm256_sub_epi32(sum, _mm256_set1_epi32(DETK_Q8_RAISED))), s->scale);
+#endif
+}
+
+/* det_q8_steps(), within the upper limit if the sum is not `raised`. What is too low for 32 bits
  * becomes the lowest number there is. The limit is not negative, so the numbers of the bits are in
  * the order that counts, and more units compare those than floats. */
-INLINE __m256i steps_of(__m256i sum, __m256 scale, const struct finish *f, const bool positive)
+INLINE __m256i steps_of(__m256i sum, const struct scale *s, const struct finish *f,
+                        const bool raised)
 {
-    const __m256 steps = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
-    if (positive)
-        return _mm256_cvtps_epi32(steps);
+    if (raised)
+        return _mm256_cvtps_epi32(raised_steps(sum, s));
+    const __m256 steps = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), s->scale);
     return _mm256_cvtps_epi32(
         _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(steps), f->most)));
 }
 
-/* Stored values are the steps above 0, as behind a relu6 whose range begins with its 0. */
-INLINE bool from_zero(const struct detk_q8_finish *f)
+/* From steps to stored values. Packing goes by halves of 128 bits. */
+INLINE __m256i stored(__m256i first, __m256i second, const struct finish *f, const bool raised)
 {
-    return f->zero == 0 && f->low == 0 && f->bounded;
-}
-
-/* From steps to stored values; `positive`: from_zero(). Packing goes by halves of 128 bits. */
-INLINE __m256i stored(__m256i first, __m256i second, const struct finish *f, const bool positive)
-{
-    if (positive)
+    if (raised)
         return _mm256_min_epu16(_mm256_packus_epi32(first, second), f->high);
     const __m256i steps = _mm256_packs_epi32(first, second);
     return _mm256_max_epi16(_mm256_add_epi16(steps, f->zero), f->low);
@@ -143,20 +158,20 @@ INLINE __m256i add_blocks(const struct sum *s, __m256i a, __m256i b)
 /* --- products --- */
 
 /* As packing goes, the columns of a pair of vectors are crossed (blocked.h). */
-INLINE void write_tile(const struct finish *f, const __m256 *scale, float *c, ptrdiff_t c_block,
-                       __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows, const int vectors,
-                       const bool positive)
+INLINE void write_tile(const struct finish *f, const struct scale *scale, float *c,
+                       ptrdiff_t c_block, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
+                       const int vectors, const bool raised)
 {
     UNROLL_ALL for (int v = 0; v < vectors; v += 2, c += c_block)
     {
         UNROLL_ALL for (int i = 0; i < rows; i++)
         {
-            const __m256i steps = steps_of(sum[i][v], scale[v], f, positive);
+            const __m256i steps = steps_of(sum[i][v], &scale[v], f, raised);
             if (v + 1 < vectors) {
-                const __m256i more = steps_of(sum[i][v + 1], scale[v + 1], f, positive);
-                store_values(c + i * WORDS, stored(steps, more, f, positive));
+                const __m256i more = steps_of(sum[i][v + 1], &scale[v + 1], f, raised);
+                store_values(c + i * WORDS, stored(steps, more, f, raised));
             } else {
-                const __m256i both = stored(steps, steps, f, positive);
+                const __m256i both = stored(steps, steps, f, raised);
                 store_half(c + i * WORDS, _mm256_permute4x64_epi64(both, 0xD8));
             }
         }
@@ -214,16 +229,16 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
     float *c = job.c;
     const ptrdiff_t c_block = job.plain ? rows * WORDS : job.c_block;
     const struct finish finish = finish_with(t->finish);
-    const bool positive = from_zero(t->finish);
-    __m256 scale[DETK_TILE_MAX_VECTORS];
+    const bool raised = t->finish->raised;
+    struct scale scale[DETK_TILE_MAX_VECTORS];
     UNROLL_ALL for (int v = 0; v < vectors; v++) scale[v] =
-        _mm256_loadu_ps(t->finish->scale + v * LANES);
+        scale_from(_mm256_loadu_ps(t->finish->scale + v * LANES));
     float blocks[TILE_BLOCKS * DETK_TILE_MAX_ROWS * WORDS];
     for (int64_t left = job.tiles; left > 0; left--) {
         __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
         tile_sums(&job, a, pairs, ahead, sum, rows, vectors);
         ahead += job.terms / DETK_BLOCK * DETK_BLOCK;
-        if (positive)
+        if (raised)
             write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors, true);
         else
             write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors, false);

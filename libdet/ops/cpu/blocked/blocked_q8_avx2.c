@@ -191,7 +191,7 @@ INLINE __m256i half_of(const void *words, const int half)
  * from one on that begins a pair, [0], and from one on that ends it, [1]. */
 struct dw_weights {
     __m256i rows_01[3], row_2[2][2], bias;
-    __m256 scale;
+    struct scale scale;
     struct finish finish;
 };
 
@@ -223,7 +223,7 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job, const int
     k.row_2[1][0] = two_weights(w[0], -1, w[0], 2);
     k.row_2[1][1] = two_weights(w[1], 2, w[2], 2);
     k.bias = half_of(job->bias, half);
-    k.scale = _mm256_castsi256_ps(half_of(job->finish->scale, half));
+    k.scale = scale_from(_mm256_castsi256_ps(half_of(job->finish->scale, half)));
     k.finish = finish_with(job->finish);
     return k;
 }
@@ -236,19 +236,19 @@ INLINE __m256i add_products(__m256i sum, __m256i in, __m256i w)
 /* Steps from the columns a, b, c, whose third row is in `first` and `second`, from the second
  * number of `first` on if `odd`. */
 INLINE __m256i dw_steps(const struct dw_weights *k, __m256i a, __m256i b, __m256i c, __m256i first,
-                        __m256i second, const int odd, const bool positive)
+                        __m256i second, const int odd, const bool raised)
 {
     __m256i sum = add_products(k->bias, a, k->rows_01[0]);
     sum = add_products(add_products(sum, b, k->rows_01[1]), c, k->rows_01[2]);
     sum = add_products(add_products(sum, first, k->row_2[odd][0]), second, k->row_2[odd][1]);
-    return steps_of(sum, k->scale, &k->finish, positive);
+    return steps_of(sum, &k->scale, &k->finish, raised);
 }
 
 /* One half of the channels of two pixels. The first half waits in the first pixel's place. */
 INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, const int half,
-                     const bool positive, int64_t pixels, float *out)
+                     const bool raised, int64_t pixels, float *out)
 {
-    const __m256i both = stored(first, second, &k->finish, positive);
+    const __m256i both = stored(first, second, &k->finish, raised);
     if (half == 0) {
         store_values(out, both);
         return;
@@ -261,59 +261,59 @@ INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, 
 
 /* Of the columns from x on; no column behind them exists. */
 INLINE __m256i dw_last(const struct dw_weights *k, struct three in, int64_t x, const int half,
-                       const bool positive)
+                       const bool raised)
 {
     return dw_steps(k, column_at(in, x, half), column_at(in, x + 1, half),
                     column_at(in, x + 2, half), two_at(in, x, half), one_at(in, x + 2, half), 0,
-                    positive);
+                    raised);
 }
 
 INLINE void dw_row_1(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
-                     const bool positive, float *out)
+                     const bool raised, float *out)
 {
     __m256i a = column_at(in, 0, half), b = column_at(in, 1, half), first = two_at(in, 0, half);
     int64_t x = 0;
     for (; x + 2 <= out_w; x += 2, out += 2 * WORDS) {
         const __m256i c = column_at(in, x + 2, half), d = column_at(in, x + 3, half);
         const __m256i second = two_at(in, x + 2, half);
-        const __m256i even = dw_steps(k, a, b, c, first, second, 0, positive);
-        dw_store(k, even, dw_steps(k, b, c, d, first, second, 1, positive), half, positive, 2, out);
+        const __m256i even = dw_steps(k, a, b, c, first, second, 0, raised);
+        dw_store(k, even, dw_steps(k, b, c, d, first, second, 1, raised), half, raised, 2, out);
         a = c;
         b = d;
         first = second;
     }
     if (x < out_w) {
-        const __m256i last = dw_last(k, in, x, half, positive);
-        dw_store(k, last, last, half, positive, 1, out);
+        const __m256i last = dw_last(k, in, x, half, raised);
+        dw_store(k, last, last, half, raised, 1, out);
     }
 }
 
 INLINE void dw_row_2(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
-                     const bool positive, float *out)
+                     const bool raised, float *out)
 {
     __m256i a = column_at(in, 0, half), first = two_at(in, 0, half);
     int64_t x = 0;
     for (; x + 2 < out_w; x += 2, out += 2 * WORDS) {
         const __m256i c = column_at(in, 2 * x + 2, half), second = two_at(in, 2 * x + 2, half);
         const __m256i even =
-            dw_steps(k, a, column_at(in, 2 * x + 1, half), c, first, second, 0, positive);
+            dw_steps(k, a, column_at(in, 2 * x + 1, half), c, first, second, 0, raised);
         a = column_at(in, 2 * x + 4, half);
         first = two_at(in, 2 * x + 4, half);
         dw_store(k, even,
-                 dw_steps(k, c, column_at(in, 2 * x + 3, half), a, second, first, 0, positive),
-                 half, positive, 2, out);
+                 dw_steps(k, c, column_at(in, 2 * x + 3, half), a, second, first, 0, raised), half,
+                 raised, 2, out);
     }
-    const __m256i last = dw_last(k, in, 2 * out_w - 2, half, positive);
+    const __m256i last = dw_last(k, in, 2 * out_w - 2, half, raised);
     if (x + 2 == out_w)
         dw_store(k,
                  dw_steps(k, a, column_at(in, 2 * x + 1, half), column_at(in, 2 * x + 2, half),
-                          first, two_at(in, 2 * x + 2, half), 0, positive),
-                 last, half, positive, 2, out);
+                          first, two_at(in, 2 * x + 2, half), 0, raised),
+                 last, half, raised, 2, out);
     else
-        dw_store(k, last, last, half, positive, 1, out);
+        dw_store(k, last, last, half, raised, 1, out);
 }
 
-INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool positive)
+INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool raised)
 {
     const struct dw_weights k = dw_weights_of(job, half);
     const int64_t out_w = job->out_w;
@@ -322,15 +322,15 @@ INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool p
         const struct three in = {{rows[0], rows[1], rows[2]}};
         float *out = job->out + y * job->out_row;
         if (job->stride == 1)
-            dw_row_1(&k, in, out_w, half, positive, out);
+            dw_row_1(&k, in, out_w, half, raised, out);
         else
-            dw_row_2(&k, in, out_w, half, positive, out);
+            dw_row_2(&k, in, out_w, half, raised, out);
     }
 }
 
 static void dw_rows(const struct detk_dw_rows *job)
 {
-    if (from_zero(job->finish)) {
+    if (job->finish->raised) {
         dw_half(job, 0, true);
         dw_half(job, 1, true);
     } else {
@@ -351,6 +351,7 @@ const struct detk_blocked BLOCKED_TABLE = {
     .most_terms = INT32_MAX,
     .max_rows = {8, 4},
     .row_group = 1,
+    .raises = true,
     .crossed = true,
     .tile = {{ROWS_8(NAME_OF, 1)}, {ROWS_4(NAME_OF, 2)}},
     .pairs = pairs_of,

@@ -81,24 +81,44 @@ INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
 
 /* Rows first .. first + 3 of a tile's steps, as far as there are. */
 INLINE void write_group(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
-                        const int rows, const int vector, const int first, float *to)
+                        const int rows, const int vector, const int first, const bool raised,
+                        float *to)
 {
     const int count = rows - first < 4 ? rows - first : 4;
     __m512i four[4];
     if (count <= 0)
         return;
     UNROLL_ALL for (int i = 0; i < count; i++) four[i] = step[first + i][vector];
-    store_pixels(stored(four, count, k), count, to + first * WORDS);
+    store_pixels(stored(four, count, k, raised), count, to + first * WORDS);
 }
 
 /* Written out: behind a loop that is not unrolled early the sums would lie in memory, and while
  * they are made, too. */
 INLINE void write_vector(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
-                         const int rows, const int vector, float *to)
+                         const int rows, const int vector, const bool raised, float *to)
 {
-    write_group(k, step, rows, vector, 0, to);
-    write_group(k, step, rows, vector, 4, to);
-    write_group(k, step, rows, vector, 8, to);
+    write_group(k, step, rows, vector, 0, raised, to);
+    write_group(k, step, rows, vector, 4, raised, to);
+    write_group(k, step, rows, vector, 8, raised, to);
+}
+
+/* From sums to blocks of columns `c_block` apart. */
+INLINE void write_tile(const struct detk_q8_finish *finish, __m512i (*sum)[DETK_TILE_MAX_VECTORS],
+                       const int rows, const int vectors, const bool raised, float *c,
+                       ptrdiff_t c_block)
+{
+    const struct detk_q8_finisher k = finisher_of(finish);
+    UNROLL_ALL for (int v = 0; v < vectors; v++)
+    {
+        const struct detk_q8_scale scale = scale_of(finish->scale + v * LANES);
+        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] =
+            steps_of(register_of(sum[i][v]), scale, k.most, raised);
+    }
+    write_vector(k, sum, rows, 0, raised, c);
+    if (vectors > 1)
+        write_vector(k, sum, rows, 1, raised, c + c_block);
+    if (vectors > 2)
+        write_vector(k, sum, rows, 2, raised, c + 2 * c_block);
 }
 
 /* To blocks of columns `c_block` apart. */
@@ -124,18 +144,10 @@ INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, float *c, 
     }
     for (; left > 0; left -= 4, a++, b += vectors * LANES)
         step(sum, a, b, rows, vectors);
-    const struct detk_q8_finisher k = finisher_of(t->finish);
-    UNROLL_ALL for (int v = 0; v < vectors; v++)
-    {
-        const __m512 scale = _mm512_loadu_ps(t->finish->scale + v * LANES);
-        UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] =
-            steps_of(register_of(sum[i][v]), scale, k.most);
-    }
-    write_vector(k, sum, rows, 0, c);
-    if (vectors > 1)
-        write_vector(k, sum, rows, 1, c + c_block);
-    if (vectors > 2)
-        write_vector(k, sum, rows, 2, c + 2 * c_block);
+    if (t->finish->raised)
+        write_tile(t->finish, sum, rows, vectors, true, c, c_block);
+    else
+        write_tile(t->finish, sum, rows, vectors, false, c, c_block);
 }
 
 static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,
@@ -276,6 +288,7 @@ const struct detk_blocked detk_blocked_q8_avx512vnni = {
     .most_terms = INT32_MAX,
     .max_rows = {12, 12, 8},
     .row_group = 4,
+    .raises = true,
     .tile = {{ROWS_12(NAME_OF, 1)}, {ROWS_12(NAME_OF, 2)}, {ROWS_8(NAME_OF, 3)}},
     .dw = detk_q8_dw_avx512vnni,
     .add_upsampled = add_upsampled,

@@ -116,32 +116,43 @@ INLINE __m256i four_words(const void *from)
 }
 
 struct dw_weights {
-    __m256i w[3][4], bias[4], low;
-    __m256 scale[4];
+    __m256i w[3][4], bias[4], low, high;
+    struct scale scale[4];
     struct finish finish;
 };
 
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 {
     struct dw_weights k = {.low = _mm256_set1_epi8((char)job->finish->low),
+                           .high = _mm256_set1_epi8((char)job->finish->high),
                            .finish = finish_with(job->finish)};
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
         UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
             four_words(job->w + x * DETK_BLOCK + i * 4);
         k.bias[i] = four_words(job->bias + i * 4);
-        k.scale[i] = _mm256_castsi256_ps(four_words(job->finish->scale + i * 4));
+        k.scale[i] = scale_from(_mm256_castsi256_ps(four_words(job->finish->scale + i * 4)));
     }
     return k;
 }
 
-INLINE void dw_finish(const struct dw_weights *k, const __m256i sum[4], float *out, int64_t pixels)
+INLINE __m256i dw_bytes(const struct dw_weights *k, const __m256i sum[4], const bool raised)
 {
     __m256i q[4];
-    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] = steps_of(sum[i], k->scale[i], &k->finish, false);
-    const __m256i first = _mm256_adds_epi16(_mm256_packs_epi32(q[0], q[1]), k->finish.zero);
-    const __m256i second = _mm256_adds_epi16(_mm256_packs_epi32(q[2], q[3]), k->finish.zero);
-    const __m256i bytes = _mm256_max_epu8(_mm256_packus_epi16(first, second), k->low);
+    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] =
+        steps_of(sum[i], &k->scale[i], &k->finish, raised);
+    const __m256i first = _mm256_packs_epi32(q[0], q[1]), second = _mm256_packs_epi32(q[2], q[3]);
+    if (raised)
+        return _mm256_min_epu8(_mm256_packus_epi16(first, second), k->high);
+    return _mm256_max_epu8(_mm256_packus_epi16(_mm256_adds_epi16(first, k->finish.zero),
+                                               _mm256_adds_epi16(second, k->finish.zero)),
+                           k->low);
+}
+
+INLINE void dw_finish(const struct dw_weights *k, const __m256i sum[4], const bool raised,
+                      float *out, int64_t pixels)
+{
+    const __m256i bytes = dw_bytes(k, sum, raised);
     if (__builtin_expect(pixels >= 2, 1))
         _mm256_storeu_si256((__m256i *)(void *)out, bytes);
     else
@@ -155,7 +166,7 @@ INLINE __m256i moved(__m256i first, __m256i next)
 }
 
 INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, float *out)
+                     const float *const *rows, const bool raised, float *out)
 {
     const int64_t in_w = (int64_t)job->out_w + 2;
     struct columns now = columns_at(rows, 0, in_w);
@@ -169,13 +180,13 @@ INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
             sum[i] = add_products(sum[i], moved(a, b), k->w[1][i]);
             sum[i] = add_products(sum[i], b, k->w[2][i]);
         }
-        dw_finish(k, sum, out + x * WORDS, job->out_w - x);
+        dw_finish(k, sum, raised, out + x * WORDS, job->out_w - x);
         now = next;
     }
 }
 
 INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, float *out)
+                     const float *const *rows, const bool raised, float *out)
 {
     const int64_t in_w = 2 * (int64_t)job->out_w + 1;
     struct columns even, odd;
@@ -191,23 +202,31 @@ INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
             sum[i] = add_products(sum[i], odd.channels[i], k->w[1][i]);
             sum[i] = add_products(sum[i], moved(a, next_even.channels[i]), k->w[2][i]);
         }
-        dw_finish(k, sum, out + x * WORDS, job->out_w - x);
+        dw_finish(k, sum, raised, out + x * WORDS, job->out_w - x);
         even = next_even;
         odd = next_odd;
     }
 }
 
-static void dw_rows(const struct detk_dw_rows *job)
+INLINE void dw_all(const struct detk_dw_rows *job, const bool raised)
 {
     const struct dw_weights k = dw_weights_of(job);
     for (int32_t y = 0; y < job->out_rows; y++) {
         const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
         float *out = job->out + y * job->out_row;
         if (job->stride == 1)
-            dw_row_1(job, &k, rows, out);
+            dw_row_1(job, &k, rows, raised, out);
         else
-            dw_row_2(job, &k, rows, out);
+            dw_row_2(job, &k, rows, raised, out);
     }
+}
+
+static void dw_rows(const struct detk_dw_rows *job)
+{
+    if (job->finish->raised)
+        dw_all(job, true);
+    else
+        dw_all(job, false);
 }
 
 ROWS_12(TILE, 1)
@@ -223,6 +242,7 @@ const struct detk_blocked BLOCKED_TABLE = {
     .most_terms = INT32_MAX,
     .max_rows = {12, 6, 4},
     .row_group = 1,
+    .raises = true,
     .crossed = true,
     .tile = {{ROWS_12(NAME_OF, 1)}, {ROWS_6(NAME_OF, 2)}, {ROWS_4(NAME_OF, 3)}},
     .dw = dw_rows,

@@ -24,7 +24,7 @@ INLINE __m512i channels_at(const float *row, int64_t x, int64_t in_w)
 struct dw_job {
     __m512i w[3][6];
     __m512i bias;
-    __m512 scale;
+    struct detk_q8_scale scale;
     struct detk_q8_finisher finisher;
 };
 
@@ -43,7 +43,7 @@ INLINE struct dw_job dw_job_of(const struct detk_dw_rows *job)
     const __m512i column[3] = {load(job->w), load(job->w + DETK_BLOCK),
                                load(job->w + 2 * DETK_BLOCK)};
     struct dw_job k = {.bias = load(job->bias),
-                       .scale = _mm512_loadu_ps(job->finish->scale),
+                       .scale = scale_of(job->finish->scale),
                        .finisher = finisher_of(job->finish)};
     UNROLL_ALL for (unsigned r = 0; r < 3; r++)
     {
@@ -89,16 +89,17 @@ INLINE void dw_sums(const struct dw_job *k, const float *const *rows, int64_t x,
 
 /* Four outputs from x on, `pixels` of which are written. */
 INLINE void dw_four(const struct dw_job *k, const float *const *rows, int64_t x, int64_t in_w,
-                    const int stride, __m512i now[3], int64_t pixels, float *out)
+                    const int stride, const bool raised, __m512i now[3], int64_t pixels, float *out)
 {
     __m512i sum[4];
     dw_sums(k, rows, x, in_w, stride, now, sum);
-    UNROLL_ALL for (int i = 0; i < 4; i++) sum[i] = steps_of(sum[i], k->scale, k->finisher.most);
-    store_pixels(stored(sum, 4, k->finisher), pixels, out + x * WORDS);
+    UNROLL_ALL for (int i = 0; i < 4; i++) sum[i] =
+        steps_of(sum[i], k->scale, k->finisher.most, raised);
+    store_pixels(stored(sum, 4, k->finisher, raised), pixels, out + x * WORDS);
 }
 
 INLINE void dw_row(const struct dw_job *k, const float *const *rows, int64_t out_w,
-                   const int stride, float *out)
+                   const int stride, const bool raised, float *out)
 {
     const int64_t in_w = (out_w - 1) * stride + 3;
     int64_t x = 0;
@@ -106,20 +107,28 @@ INLINE void dw_row(const struct dw_job *k, const float *const *rows, int64_t out
     UNROLL_ALL for (int r = 0; r < 3; r++) now[r] = channels_at(rows[r], 0, in_w);
     /* All that is read exists. */
     for (; stride * (x + 4) + 4 <= in_w; x += 4)
-        dw_four(k, rows, x, INT64_MAX, stride, now, 4, out);
+        dw_four(k, rows, x, INT64_MAX, stride, raised, now, 4, out);
     for (; x < out_w; x += 4)
-        dw_four(k, rows, x, in_w, stride, now, out_w - x, out);
+        dw_four(k, rows, x, in_w, stride, raised, now, out_w - x, out);
+}
+
+INLINE void dw_rows(const struct detk_dw_rows *job, const int stride, const bool raised)
+{
+    const struct dw_job k = dw_job_of(job);
+    float *out = job->out;
+    for (int32_t y = 0; y < job->out_rows; y++, out += job->out_row)
+        dw_row(&k, job->rows + (ptrdiff_t)y * stride, job->out_w, stride, raised, out);
 }
 
 void detk_q8_dw_avx512vnni(const struct detk_dw_rows *job)
 {
-    const struct dw_job k = dw_job_of(job);
-    float *out = job->out;
-    for (int32_t y = 0; y < job->out_rows; y++, out += job->out_row) {
-        const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
-        if (job->stride == 1)
-            dw_row(&k, rows, job->out_w, 1, out);
-        else
-            dw_row(&k, rows, job->out_w, 2, out);
-    }
+    const bool raised = job->finish->raised;
+    if (job->stride == 1 && raised)
+        dw_rows(job, 1, true);
+    else if (job->stride == 1)
+        dw_rows(job, 1, false);
+    else if (raised)
+        dw_rows(job, 2, true);
+    else
+        dw_rows(job, 2, false);
 }

@@ -10,12 +10,21 @@
 
 #define DETK_Q8_BIAS 128 /* of stored values */
 
+/* The bits of the float 2^23. Behind it lie the whole numbers, so that DETK_Q8_RAISED + sum are the
+ * bits of 2^23 + sum, and with a fused multiply and subtract
+ *   (2^23 + sum) * scale - 2^23 * scale
+ * is sum * scale, rounded once, as det_q8_steps() has it: no conversion is needed. Of a sum below 0
+ * it is something else below 0. */
+#define DETK_Q8_RAISED 0x4B000000
+
 /* Of some columns. */
 struct detk_q8_finish {
     const float *scale;
     int32_t zero, low, high; /* stored */
     float real_scale;        /* of the results: for float32 ones */
-    bool bounded;            /* steps are whole numbers of 32 bits, whatever is read */
+    /* Stored values are the steps above 0, as behind a relu6 whose range begins with its 0, and all
+     * sums are less than 2^23: the biases are raised by DETK_Q8_RAISED. */
+    bool raised;
 };
 
 /* Of the columns from `first` on. */
