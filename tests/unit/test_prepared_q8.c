@@ -144,8 +144,9 @@ struct layer {
 
 /* Scales: usual ones, those of exact ties, tiny, zero and huge ones. SATURATING: every weight at an
  * end, of one sign or of one for two terms, and results within their range: two products of 255
- * with 127 leave 16 bits. */
-enum kind { USUAL, TIES, HUGE_SCALES, SATURATING, KINDS };
+ * with 127 leave 16 bits. RAISED: sums up to the last that can be raised (q8_finish.h), on both
+ * sides, behind a relu6; TOO_HIGH: up to the next one. */
+enum kind { USUAL, TIES, HUGE_SCALES, SATURATING, RAISED, TOO_HIGH, KINDS };
 
 static float draw_scale(enum kind kind, int32_t terms)
 {
@@ -157,7 +158,34 @@ static float draw_scale(enum kind kind, int32_t terms)
     }
     if (kind == SATURATING)
         return (float)draw(60, 120) / ((float)terms * 255 * 127);
+    if (kind == RAISED || kind == TOO_HIGH) {
+        static const float some[] = {0x1p-15f, 0x1p-16f, 0x1p-1f, 3, 0x1.fffffep6f, 0, 1e-40f};
+        return draw(0, 1) == 0 ? some[draw(0, 6)] : ldexpf((float)draw(100, 299), -23);
+    }
     return ldexpf((float)draw(100, 299), -15) / sqrtf((float)terms);
+}
+
+static bool may_be_raised(enum kind kind)
+{
+    return kind == RAISED || kind == TOO_HIGH;
+}
+
+/* A layer's results are steps above 0, and the sums of its columns of at most `most`. */
+static void raise(struct layer *l, int32_t terms, int32_t out_c, int32_t most)
+{
+    const int32_t end = (1 << 22) / (255 * terms);
+    for (int32_t j = 0; j < out_c; j++) {
+        int32_t left = most;
+        for (int32_t k = 0; k < terms; k++) {
+            int8_t *w = &l->weights[k * out_c + j];
+            *w = (int8_t)(*w * (end < 127 ? end : 127) / 127);
+            left -= 255 * abs(*w);
+        }
+        const int32_t bias = j % 3 == 0 ? left : draw(0, left / 1000);
+        l->bias[j] = draw(0, 1) == 0 ? bias : -bias;
+    }
+    l->q.to.zero = -128;
+    l->q.to.low = -128;
 }
 
 static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
@@ -185,7 +213,16 @@ static struct layer layer_make(int32_t terms, int32_t out_c, enum kind kind)
     if (draw(0, 3) == 0)
         to.high = draw(to.zero, 127);
     l.q = (struct det_q8_conv){zeros[draw(0, 4)], l.weights, l.bias, l.scales, to};
+    if (may_be_raised(kind))
+        raise(&l, terms, out_c, kind == RAISED ? (1 << 23) - 1 : 1 << 23);
     return l;
+}
+
+static void check_raised(const char *name, const struct detk_blocked *k,
+                         const struct detk_q8_finish *finish, enum kind kind)
+{
+    if (may_be_raised(kind) && finish->raised != (kind == RAISED && k->raises))
+        fail_msg("%s: sums are %s", name, finish->raised ? "raised" : "not raised");
 }
 
 static void layer_drop(struct layer *l)
@@ -220,7 +257,8 @@ static void check_pointwise(struct det_env *env, const struct set *set, int32_t 
     snprintf(name, sizeof name, "%s pointwise %dx%d %d -> %d variant %d", set->name, h, w, in_c,
              out_c, variant);
     const struct det_conv_shape s = det_conv_same(1, h, w, in_c, out_c, 1, 1);
-    struct layer l = layer_make(in_c, out_c, (enum kind)(variant / 3 % KINDS));
+    const enum kind kind = (enum kind)(variant / 3 % KINDS);
+    struct layer l = layer_make(in_c, out_c, kind);
     int8_t *in = filled((size_t)(h * w * in_c), (enum filling)(variant / 2 % FILLINGS));
     int8_t *added = filled(count, RANDOM), *want = bytes_of(count);
     const struct det_exec x = {0};
@@ -230,6 +268,7 @@ static void check_pointwise(struct det_env *env, const struct set *set, int32_t 
         detk_q8_add__ref(&x, (int64_t)count, &add, added, want, want);
     struct detk_pointwise p;
     assert_ok(env, detk_q8_pointwise_pack(env, k, in_c, out_c, &l.q, 0.37f, &p));
+    check_raised(name, k, &p.finish, kind);
     p.sum = detk_q8_sum_of(&add);
     struct blocks from = blocks_of(k, l.q.in_zero, h, w, in_c, (variant & 4) != 0, in);
     struct blocks sum = blocks_of(k, 0, h, w, out_c, false, added);
@@ -298,13 +337,15 @@ static void check_depthwise(struct det_env *env, const struct set *set, int32_t 
     snprintf(name, sizeof name, "%s depthwise %dx%dx%d stride %d variant %d", set->name, h, w, c,
              stride, variant);
     const struct det_conv_shape s = det_conv_same(1, h, w, c, c, 3, stride);
-    struct layer l = layer_make(9, c, (enum kind)(variant % KINDS));
+    const enum kind kind = (enum kind)(variant / 2 % KINDS);
+    struct layer l = layer_make(9, c, kind);
     int8_t *in = filled((size_t)(h * w * c), (enum filling)(variant / 3 % FILLINGS));
     int8_t *want = bytes_of((size_t)(s.out_h * s.out_w * c));
     const struct det_exec x = {0};
     detk_q8_dwconv__ref(&x, &s, &l.q, in, want);
     struct detk_depthwise d;
     assert_ok(env, detk_q8_depthwise_pack(env, k, &s, &l.q, &d));
+    check_raised(name, k, &d.finish, kind);
     struct blocks from = blocks_of(k, l.q.in_zero, h, w, c, true, in);
     struct blocks to = blocks_of(k, l.q.to.zero, s.out_h, s.out_w, c, false, NULL);
     const float **rows = malloc((size_t)(h + 3) * 2 * sizeof *rows);
@@ -353,7 +394,8 @@ static void check_dense(struct det_env *env, const struct set *set, const struct
     char name[128];
     snprintf(name, sizeof name, "%s dense %dx%dx%d -> %d kernel %d stride %d variant %d", set->name,
              s->in_h, s->in_w, s->in_c, s->out_c, s->kernel_h, s->stride, variant);
-    struct layer l = layer_make(taps * s->in_c, s->out_c, (enum kind)(variant % KINDS));
+    const enum kind kind = (enum kind)((variant + variant / 12) % KINDS);
+    struct layer l = layer_make(taps * s->in_c, s->out_c, kind);
     int8_t *in =
         filled((size_t)(s->in_h * s->in_w * s->in_c), (enum filling)(variant / KINDS % FILLINGS));
     int8_t *want = bytes_of(count);
@@ -366,6 +408,7 @@ static void check_dense(struct det_env *env, const struct set *set, const struct
     if (plain)
         step.out = detk_map_plain(got, s->out_h, s->out_w, s->out_c, 0);
     assert_ok(env, detk_q8_dense_pack(env, k, s, &l.q, 0.37f, &step.product));
+    check_raised(name, k, &step.product.finish, kind);
     detk_dense_plan(&step);
     if (variant % 5 == 0) { /* as many threads would cut it */
         step.tasks.band = 1;

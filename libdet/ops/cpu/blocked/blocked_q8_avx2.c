@@ -96,51 +96,41 @@ INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int
 
 /* --- products of pairs --- */
 
-/* Of a pixel's values: in both words of a pair. */
-INLINE __m256i pair_products(__m256i values)
+/* Of two pixels' words: of 128 bits, two pairs of the first and then two of the second. */
+INLINE __m256i pair_products(const float *first, const float *second)
 {
-    return _mm256_madd_epi16(values, _mm256_shuffle_epi32(values, 0xB1));
+    const __m256 a = _mm256_castsi256_ps(load(first)), b = _mm256_castsi256_ps(load(second));
+    return _mm256_madd_epi16(_mm256_castps_si256(_mm256_shuffle_ps(a, b, 0x88)),
+                             _mm256_castps_si256(_mm256_shuffle_ps(a, b, 0xDD)));
 }
 
-/* Of `count` neighbouring pixels, in both words of each pair. */
-INLINE void pixel_pairs(const float *a, ptrdiff_t a_block, int32_t terms, __m256i *sum,
-                        const int count)
+/* Sums of four pixels from `a` on; of the first alone, if `count` is 1. */
+INLINE __m128i pair_sums(const float *a, ptrdiff_t a_block, int32_t terms, const int count)
 {
-    UNROLL_ALL for (int i = 0; i < count; i++) sum[i] = _mm256_setzero_si256();
+    const int at[4] = {0, count > 1 ? WORDS : 0, count > 2 ? 2 * WORDS : 0,
+                       count > 3 ? 3 * WORDS : 0};
+    __m256i sum[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()};
     for (; terms >= DETK_BLOCK; terms -= DETK_BLOCK, a += a_block) {
-        UNROLL_ALL for (int i = 0; i < count; i++) sum[i] =
-            _mm256_add_epi32(sum[i], pair_products(load(a + i * WORDS)));
+        UNROLL_ALL for (int i = 0; i < 2; i++) sum[i] =
+            _mm256_add_epi32(sum[i], pair_products(a + at[2 * i], a + at[2 * i + 1]));
     }
     if (terms > 0) {
-        const __m256i places = _mm256_setr_epi64x(0, 4, 8, 12);
-        const __m256i some = _mm256_cmpgt_epi64(_mm256_set1_epi64x(terms), places);
-        UNROLL_ALL for (int i = 0; i < count; i++) sum[i] =
-            _mm256_add_epi32(sum[i], pair_products(_mm256_and_si256(load(a + i * WORDS), some)));
+        const __m256i begin = _mm256_setr_epi32(0, 4, 0, 4, 8, 12, 8, 12);
+        const __m256i some = _mm256_cmpgt_epi32(_mm256_set1_epi32(terms), begin);
+        UNROLL_ALL for (int i = 0; i < 2; i++) sum[i] = _mm256_add_epi32(
+            sum[i], _mm256_and_si256(some, pair_products(a + at[2 * i], a + at[2 * i + 1])));
     }
-}
-
-/* The four pairs of a vector added up: word 0 those of `a`, word 1 those of `b`. */
-INLINE __m128i pair_sums(__m256i a, __m256i b)
-{
-    const __m256i both = _mm256_blend_epi32(a, b, 0xAA);
-    const __m128i two =
-        _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
-    return _mm_add_epi32(two, _mm_unpackhi_epi64(two, two));
+    const __m256i halves = _mm256_hadd_epi32(sum[0], sum[1]);
+    return _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
 }
 
 static void pairs_of(const float *a, ptrdiff_t a_block, int32_t terms, int32_t pixels, int32_t *to)
 {
-    __m256i sum[4];
     int32_t i = 0;
-    for (; i + 4 <= pixels; i += 4, a += (ptrdiff_t)4 * WORDS) {
-        pixel_pairs(a, a_block, terms, sum, 4);
-        _mm_storeu_si128((__m128i *)(void *)(to + i),
-                         _mm_unpacklo_epi64(pair_sums(sum[0], sum[1]), pair_sums(sum[2], sum[3])));
-    }
-    for (; i < pixels; i++, a += WORDS) {
-        pixel_pairs(a, a_block, terms, sum, 1);
-        to[i] = _mm_cvtsi128_si32(pair_sums(sum[0], sum[0]));
-    }
+    for (; i + 4 <= pixels; i += 4, a += (ptrdiff_t)4 * WORDS)
+        _mm_storeu_si128((__m128i *)(void *)(to + i), pair_sums(a, a_block, terms, 4));
+    for (; i < pixels; i++, a += WORDS)
+        to[i] = _mm_cvtsi128_si32(pair_sums(a, a_block, terms, 1));
 }
 
 /* --- depthwise --- */
