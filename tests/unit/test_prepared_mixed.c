@@ -3,8 +3,8 @@
  *
  * Sums in float32 have another order there, and a value that comes out differently may be rounded
  * to another integer behind them: so real weights allow a bound alone. Whether each operation reads
- * what it should is therefore seen in networks whose sums have no rounding, which must be equal: all
- * weights are 0 and +-1, all values whole multiples of 2^-6 and far below 2^17.
+ * what it should is therefore seen in networks whose sums have no rounding, which must be equal:
+ * all weights are 0 and +-1, all values whole multiples of 2^-6 and far below 2^17.
  */
 #include <math.h>
 
