@@ -61,6 +61,10 @@ static void label_of(const struct det_graph *g, const struct detk_unit *unit, in
         snprintf(label, bytes, "%dx%d %dx%dx%d-%d", g->ops[unit->other].kernel,
                  g->ops[unit->other].kernel, in.height, in.width, in.channels, out.channels);
         break;
+    case DETK_CONVERT_UNIT:
+        snprintf(label, bytes, "%s %dx%dx%d", unit->in2 < 0 ? "other form" : "sum", out.height,
+                 out.width, out.channels);
+        break;
     case DETK_OTHER_UNIT:
         snprintf(label, bytes, "unfused %dx%dx%d-%d", in.height, in.width, in.channels,
                  out.channels);
@@ -109,7 +113,8 @@ static struct bench_work work_of(const struct subject *s, const struct detk_unit
         add_operation(s, unit->pointwise, &work);
         add_operation(s, unit->other, &work);
         add_tensor(s, unit->in, &work);
-        add_tensor(s, unit->in2, &work);
+        if (unit->in2 != unit->in)
+            add_tensor(s, unit->in2, &work);
         add_tensor(s, unit->out, &work);
     }
     return work;

@@ -19,6 +19,25 @@ int forms(struct form list[FORMS_MAX])
     return count;
 }
 
+int forms_q8(struct form list[FORMS_MAX])
+{
+    int count = 0;
+    const char *name, *reason;
+    for (int i = 1; (name = det_ops_cpu_name(i)) != NULL; i++) {
+        const struct det_ops *ops = det_ops_cpu(name, &reason);
+        bool known = ops == NULL;
+        for (int j = 0; j < count && !known; j++)
+            known = list[j].kernels == ops->q8;
+        if (known)
+            continue;
+        assert_true(ops->q8->q8 && count < FORMS_MAX);
+        list[count].ops = ops;
+        list[count].kernels = ops->q8;
+        snprintf(list[count++].name, sizeof list->name, "%s", name);
+    }
+    return count;
+}
+
 void form_round(const struct form *form, float *values)
 {
     for (size_t i = 0; form->kernels->bf16 && i < ops_count(values); i++)

@@ -16,6 +16,8 @@ struct form {
 
 /* Returns how many. */
 int forms(struct form list[FORMS_MAX]);
+/* Those in 8 bits, each once; `kernels` are ops->q8 then. */
+int forms_q8(struct form list[FORMS_MAX]);
 /* What the form makes of values that are stored in it. */
 void form_round(const struct form *form, float *values);
 /* Half a unit in the last of 8 significant bits: what storing a result in the form may change. */

@@ -233,7 +233,7 @@ static void steps_make_the_network(void **state)
     det_prepared_forward(net);
     memcpy(det_prepared_input(net), f.image, (size_t)70 * 66 * 3 * sizeof(float));
     int32_t steps = 0, units = 0, in_step = 0, count = 0;
-    struct detk_unit *all = calloc((size_t)f.graph.op_count, sizeof *all);
+    struct detk_unit *all = calloc(detk_units_most(&f.graph), sizeof *all);
     assert_ok(env, detk_units_find(env, &f.graph, NULL, all, &count));
     const struct detk_unit *unit = NULL;
     for (; (unit = det_prepared_step(net, steps, &in_step)) != NULL; steps++) {
@@ -261,7 +261,7 @@ static void the_real_network_is_fused(void **state)
     test_env_init(&t);
     det_model_spec_default(&spec, 320, 3);
     assert_ok(&t.env, det_graph_build(&t.env, &spec, true, &graph));
-    struct detk_unit *units = calloc((size_t)graph.op_count, sizeof *units);
+    struct detk_unit *units = calloc(detk_units_most(&graph), sizeof *units);
     assert_ok(&t.env, detk_units_find(&t.env, &graph, NULL, units, &count));
     for (int32_t i = 0; i < count; i++) {
         kinds[units[i].kind]++;

@@ -1,15 +1,12 @@
 /* The prepared network in 8 bits: the kernels of each instruction set (blocked.h) against the plain
- * operations of ops/q8.h, and whole networks against devices/cpu/q8_net.h: equal integers. */
+ * operations of ops/q8.h: equal integers. Whole networks: test_prepared_mixed.c. */
 #include <math.h>
 
-#include "devices/cpu/prepared/prepared.h"
 #include "devices/cpu/prepared/prepared_pairs.h"
 #include "devices/cpu/prepared/prepared_steps.h"
-#include "devices/cpu/q8_net.h"
 #include "ops/conv_shape.h"
+#include "support/forms.h"
 #include "support/mem.h"
-#include "support/networks.h"
-#include "support/ops.h"
 #include "support/test.h"
 
 static uint32_t state_of_draws;
@@ -19,31 +16,6 @@ static int32_t draw(int32_t low, int32_t high)
     state_of_draws = state_of_draws * 1664525U + 1013904223U;
     const uint64_t range = (uint64_t)((int64_t)high - low + 1);
     return (int32_t)(low + (int64_t)((uint64_t)(state_of_draws >> 8) * range >> 24));
-}
-
-/* The kernels that this machine can run, each once. */
-struct set {
-    const char *name;
-    const struct detk_blocked *kernels;
-    const struct det_ops *ops;
-};
-#define SETS_MAX 8
-
-static int sets(struct set list[SETS_MAX])
-{
-    int count = 0;
-    const char *name, *reason;
-    for (int i = 1; (name = det_ops_cpu_name(i)) != NULL; i++) {
-        const struct det_ops *ops = det_ops_cpu(name, &reason);
-        bool known = ops == NULL;
-        for (int j = 0; j < count && !known; j++)
-            known = list[j].kernels == ops->q8;
-        if (known)
-            continue;
-        assert_true(ops->q8->q8 && count < SETS_MAX);
-        list[count++] = (struct set){name, ops->q8, ops};
-    }
-    return count;
 }
 
 /* Integers between guards. */
@@ -246,7 +218,7 @@ static struct det_q8_add draw_add(void)
 
 enum target { TO_BLOCKS, TO_FRAMED, TO_PLAIN, TARGETS };
 
-static void check_pointwise(struct det_env *env, const struct set *set, int32_t h, int32_t w,
+static void check_pointwise(struct det_env *env, const struct form *set, int32_t h, int32_t w,
                             int32_t in_c, int32_t out_c, int variant)
 {
     const struct detk_blocked *k = set->kernels;
@@ -309,8 +281,8 @@ static void pointwise_equals_plain_sums(void **state)
     static const int32_t ins[] = {1, 3, 4, 5, 15, 16, 17, 24, 255, 530};
     static const int32_t outs[] = {1, 7, 8, 12, 16, 24, 31, 40, 48, 56, 100};
     static const int32_t sizes[][2] = {{1, 1}, {1, 5}, {3, 7}, {2, 14}, {5, 6}};
-    struct set list[SETS_MAX];
-    const int count = sets(list);
+    struct form list[FORMS_MAX];
+    const int count = forms_q8(list);
     struct test_env t;
     test_env_init(&t);
     int variant = 0;
@@ -329,7 +301,7 @@ static void pointwise_equals_plain_sums(void **state)
     test_env_check(&t);
 }
 
-static void check_depthwise(struct det_env *env, const struct set *set, int32_t h, int32_t w,
+static void check_depthwise(struct det_env *env, const struct form *set, int32_t h, int32_t w,
                             int32_t c, int32_t stride, int variant)
 {
     const struct detk_blocked *k = set->kernels;
@@ -370,8 +342,8 @@ static void depthwise_equals_plain_sums(void **state)
     (void)state;
     static const int32_t sizes[][2] = {{1, 1}, {2, 3},  {3, 1},  {5, 4},  {4, 5},   {6, 6},
                                        {7, 9}, {3, 17}, {2, 40}, {9, 12}, {10, 10}, {1, 330}};
-    struct set list[SETS_MAX];
-    const int count = sets(list);
+    struct form list[FORMS_MAX];
+    const int count = forms_q8(list);
     struct test_env t;
     test_env_init(&t);
     int variant = 0;
@@ -384,7 +356,7 @@ static void depthwise_equals_plain_sums(void **state)
     test_env_check(&t);
 }
 
-static void check_dense(struct det_env *env, const struct set *set, const struct det_conv_shape *s,
+static void check_dense(struct det_env *env, const struct form *set, const struct det_conv_shape *s,
                         int variant)
 {
     const struct detk_blocked *k = set->kernels;
@@ -439,8 +411,8 @@ static void dense_equals_plain_sums(void **state)
     (void)state;
     static const int32_t sizes[][2] = {{1, 1}, {2, 3}, {5, 4}, {4, 5}, {7, 9}, {1, 40}, {17, 2}};
     static const int32_t channels[][2] = {{1, 1}, {3, 24}, {16, 8}, {17, 40}, {40, 19}};
-    struct set list[SETS_MAX];
-    const int count = sets(list);
+    struct form list[FORMS_MAX];
+    const int count = forms_q8(list);
     struct test_env t;
     test_env_init(&t);
     int variant = 0;
@@ -460,8 +432,8 @@ static void dense_equals_plain_sums(void **state)
 static void an_upsampled_map_is_added(void **state)
 {
     (void)state;
-    struct set list[SETS_MAX];
-    const int count = sets(list);
+    struct form list[FORMS_MAX];
+    const int count = forms_q8(list);
     const struct det_exec x = {0};
     for (int table = 0; table < count; table++) {
         for (int32_t w = 1; w <= 40; w++) {
@@ -489,8 +461,8 @@ static void an_upsampled_map_is_added(void **state)
 static void floats_are_narrowed_and_widened(void **state)
 {
     (void)state;
-    struct set list[SETS_MAX];
-    const int count = sets(list);
+    struct form list[FORMS_MAX];
+    const int count = forms_q8(list);
     enum { VALUES = 160 };
     float from[VALUES], back[VALUES];
     for (int table = 0; table < count; table++) {
@@ -527,148 +499,6 @@ static void floats_are_narrowed_and_widened(void **state)
     }
 }
 
-/* --- networks --- */
-
-struct fixture {
-    struct test_env t;
-    struct det_graph graph;
-    struct det_quantised *quantised;
-    float *params, *image;
-    size_t encodings, logits, pixels;
-};
-
-static void make(struct fixture *f, const struct network *n, enum network_floats floats)
-{
-    test_env_init(&f->t);
-    struct det_env *env = &f->t.env;
-    struct det_graph training;
-    network_make(env, n, &training, &f->graph, &f->params, &f->image);
-    det_graph_free(env, &training);
-    f->pixels = (size_t)n->batch * (size_t)n->height * (size_t)n->width * 3;
-    f->encodings = (size_t)n->batch * (size_t)f->graph.anchor_count * 4;
-    f->logits = (size_t)n->batch * (size_t)(f->graph.anchor_count * f->graph.class_slots);
-    network_quantise(env, &f->graph, floats, f->params, &f->quantised);
-}
-
-static void drop(struct fixture *f)
-{
-    det_quantised_destroy(&f->t.env, &f->quantised);
-    det_graph_free(&f->t.env, &f->graph);
-    det_free(&f->t.env, &f->params);
-    det_free(&f->t.env, &f->image);
-    test_env_check(&f->t);
-}
-
-/* Encodings, then logits. */
-static float *result_of(const struct fixture *f, const float *encodings, const float *logits)
-{
-    float *result = ops_buffer(f->encodings + f->logits, NULL);
-    memcpy(result, encodings, f->encodings * sizeof(float));
-    memcpy(result + f->encodings, logits, f->logits * sizeof(float));
-    return result;
-}
-
-static float *plain(struct fixture *f, const struct det_ops *ops, int32_t batch)
-{
-    struct det_env *env = &f->t.env;
-    struct det_q8_net *net = NULL;
-    assert_ok(env,
-              det_q8_net_create(env, &f->graph, f->quantised, f->params, ops, NULL, batch, &net));
-    memcpy(det_q8_net_input(net), f->image, f->pixels * sizeof(float));
-    det_q8_net_forward(net);
-    float *result = result_of(f, det_q8_net_encodings(net), det_q8_net_logits(net));
-    det_q8_net_destroy(env, &net);
-    return result;
-}
-
-/* Twice: the second run must not see the first. */
-static float *prepared(struct fixture *f, const struct det_ops *ops, int32_t batch, int threads)
-{
-    struct det_env *env = &f->t.env;
-    struct det_pool *pool = NULL;
-    struct det_prepared *net = NULL;
-    assert_ok(env, det_pool_create(env, threads, &pool));
-    assert_ok(env,
-              det_prepared_create(env, &f->graph, f->quantised, f->params, ops, pool, batch, &net));
-    memcpy(det_prepared_input(net), f->image, f->pixels * sizeof(float));
-    det_prepared_forward(net);
-    const long before = test_env_allocations(&f->t);
-    det_prepared_forward(net);
-    assert_int_equal(test_env_allocations(&f->t), before);
-    float *result = result_of(f, det_prepared_encodings(net), det_prepared_logits(net));
-    det_prepared_destroy(env, &net);
-    det_pool_destroy(env, &pool);
-    return result;
-}
-
-/* Of the largest: what float32 layers may differ by, and what that makes of a rounding to 8 bits
- * behind them. */
-static double bound_of(enum network_floats floats)
-{
-    return floats == NETWORK_NONE ? 0 : floats == NETWORK_LAST ? 1e-6 : 0.05;
-}
-
-static void networks_equal_the_plain_ones(void **state)
-{
-    (void)state;
-    struct set list[SETS_MAX];
-    const int count = sets(list);
-    /* The last is of float32 sums that are cut, which 8 bits know nothing of. */
-    for (size_t i = 0; i < NETWORKS - 1; i++) {
-        for (int floats = NETWORK_NONE; floats < NETWORK_FLOATS; floats++) {
-            const struct network *n = &networks[i];
-            struct fixture f;
-            make(&f, n, (enum network_floats)floats);
-            if (!det_prepared_quantised(&f.graph, f.quantised)) {
-                assert_true(floats >= NETWORK_FIRST);
-                drop(&f);
-                continue;
-            }
-            for (int t = 0; t < count; t++) {
-                float *want = plain(&f, list[t].ops, n->batch);
-                double largest = 0;
-                for (size_t j = 0; j < ops_count(want); j++)
-                    largest = fmax(largest, fabs((double)want[j]));
-                for (int threads = 1; threads <= 3; threads++) {
-                    float *got = prepared(&f, list[t].ops, n->batch, threads);
-                    const double error = test_max_abs_error(got, want, ops_count(want));
-                    if (!(error <= bound_of((enum network_floats)floats) * largest))
-                        fail_msg("%s, %s, floats %d: differs by %g of %g", n->name, list[t].name,
-                                 floats, error, largest);
-                    ops_free(got);
-                }
-                ops_free(want);
-            }
-            drop(&f);
-        }
-    }
-}
-
-/* What no kernel is made for goes through plain C: 5 x 5 channel by channel, and a first
- * convolution and a sum where they are no part of a block. */
-static void dense_networks_are_products(void **state)
-{
-    (void)state;
-    int32_t dense = 0;
-    for (int n = 0; n < NETWORKS; n++) {
-        struct fixture f;
-        int32_t count = 0;
-        make(&f, &networks[n], NETWORK_NONE);
-        struct detk_unit *units = calloc((size_t)f.graph.op_count, sizeof *units);
-        assert_ok(&f.t.env, detk_units_find(&f.t.env, &f.graph, f.quantised, units, &count));
-        for (int32_t i = 0; i < count; i++) {
-            dense += units[i].kind == DETK_DENSE_UNIT;
-            if (units[i].kind != DETK_OTHER_UNIT)
-                continue;
-            const struct det_op *op = &f.graph.ops[units[i].other];
-            assert_true(op->kind != DET_OP_CONV || op->in == 0);
-        }
-        free(units);
-        drop(&f);
-    }
-    assert_true(dense > 0);
-}
-
 int test_prepared_q8(void)
 {
     const struct CMUnitTest tests[] = {
@@ -677,8 +507,6 @@ int test_prepared_q8(void)
         cmocka_unit_test(dense_equals_plain_sums),
         cmocka_unit_test(an_upsampled_map_is_added),
         cmocka_unit_test(floats_are_narrowed_and_widened),
-        cmocka_unit_test(networks_equal_the_plain_ones),
-        cmocka_unit_test(dense_networks_are_products),
     };
     return cmocka_run_group_tests_name("prepared q8", tests, NULL, NULL);
 }

@@ -4,7 +4,6 @@
 
 #include "base/context.h"
 #include "det/det.h"
-#include "devices/cpu/prepared/prepared.h"
 #include "model/model.h"
 #include "support/exports.h"
 #include "support/workspace.h"
@@ -96,7 +95,6 @@ static int accept_after_some(void *user, const det_model *candidate)
     size_t count = 0;
     assert_in_range(r->tries, 0, MOST_TRIES - 1);
     look(r, candidate, &r->infos[r->tries], r->layers[r->tries]);
-    assert_true(det_prepared_quantised(&candidate->graph, candidate->quantised));
     /* It is a whole model, and the context can be used. */
     assert_context_ok(r->context, det_detector_create(r->context, candidate, NULL, &detector));
     const det_image_view view = {.pixels = pictures[0], .width = SIDE, .height = SIDE};

@@ -6,7 +6,7 @@ det_status det_folded_net_create(struct det_env *env, const struct det_graph *gr
                                  struct det_folded_net *net)
 {
     *net = (struct det_folded_net){0};
-    if (quantised != NULL && (ops->q8 == NULL || !det_prepared_quantised(graph, quantised))) {
+    if (quantised != NULL && ops->q8 == NULL) {
         DET_TRY_RETURN(
             det_q8_net_create(env, graph, quantised, params, ops, pool, batch, &net->q8));
         net->input = det_q8_net_input(net->q8);

@@ -24,8 +24,8 @@ struct det_prepared {
 struct work {
     const struct detk_unit *units;
     int32_t count;
-    struct detk_map *maps;         /* per tensor */
-    struct det_plan_block *blocks; /* per tensor; 0 bytes: not in the arena */
+    struct detk_map *maps;         /* by detk_place() */
+    struct det_plan_block *blocks; /* likewise; 0 bytes: not in the arena */
 };
 
 static void use(struct det_plan_block *block, int32_t time)
@@ -47,53 +47,14 @@ static int32_t group_end(const struct work *w, int32_t first)
     return end;
 }
 
-static bool read_by_depthwise(const struct work *w, int32_t tensor)
+static bool read_by_depthwise(const struct work *w, int32_t tensor, bool q8)
 {
     for (int32_t i = 0; i < w->count; i++) {
-        if (w->units[i].kind == DETK_SEPARABLE_UNIT && w->units[i].in == tensor)
+        if (w->units[i].kind == DETK_SEPARABLE_UNIT && w->units[i].in == tensor &&
+            w->units[i].in_q8 == q8)
             return true;
     }
     return false;
-}
-
-/* How operations use a tensor. */
-struct uses {
-    bool made_in_8_bits, read_in_8_bits, read_in_float;
-};
-
-static struct uses uses_of(const struct det_graph *g, const struct det_quantised *quantised,
-                           int32_t tensor)
-{
-    struct uses u = {0};
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const bool q8 = quantised->eight_bits[i];
-        if (g->ops[i].out == tensor)
-            u.made_in_8_bits = q8;
-        if (g->ops[i].in == tensor || g->ops[i].in2 == tensor) {
-            u.read_in_8_bits |= q8;
-            u.read_in_float |= !q8;
-        }
-    }
-    return u;
-}
-
-bool det_prepared_quantised(const struct det_graph *graph, const struct det_quantised *quantised)
-{
-    for (int32_t t = 1; t < graph->tensor_count; t++) {
-        const struct uses u = uses_of(graph, quantised, t);
-        if (!u.made_in_8_bits && u.read_in_8_bits && u.read_in_float)
-            return false;
-    }
-    return true;
-}
-
-static bool stored_in_8_bits(const struct det_graph *g, const struct det_quantised *quantised,
-                             int32_t tensor)
-{
-    if (quantised == NULL)
-        return false;
-    const struct uses u = uses_of(g, quantised, tensor);
-    return u.made_in_8_bits || u.read_in_8_bits;
 }
 
 /* The outputs of one kind, level behind level in [N, A, width]. */
@@ -103,7 +64,8 @@ static void map_outputs(const struct det_graph *g, const int32_t *outputs, int32
     const ptrdiff_t image = (ptrdiff_t)g->anchor_count * width;
     for (int32_t l = 0; l < g->levels; l++) {
         const struct det_tensor t = g->tensors[outputs[l]];
-        maps[outputs[l]] = detk_map_plain(flat, t.height, t.width, t.channels, image);
+        maps[detk_place(outputs[l], false)] = maps[detk_place(outputs[l], true)] =
+            detk_map_plain(flat, t.height, t.width, t.channels, image);
         flat += (ptrdiff_t)t.height * t.width * t.channels;
     }
 }
@@ -136,42 +98,55 @@ static det_status allocate_tensors(struct det_env *env, struct det_prepared *net
     return allocate(env, &net->arena, net, arena_bytes, 1, "network tensors");
 }
 
+/* How what a unit makes lies in memory. */
+static det_status plan_result(struct det_env *env, const struct det_prepared *net, struct work *w,
+                              const struct detk_unit *unit)
+{
+    const struct det_tensor t = net->graph->tensors[unit->out];
+    const int32_t place = detk_place(unit->out, unit->out_q8);
+    size_t words = 0;
+    w->maps[place] = detk_map_blocked(
+        unit->out_q8 ? net->ops->q8 : net->ops->blocked,
+        unit->out_q8 ? &net->quantised->tensors[unit->out] : NULL, t.height, t.width, t.channels,
+        read_by_depthwise(w, unit->out, unit->out_q8), net->run.batch, &words);
+    if (!det_size_mul(words, sizeof(float), &w->blocks[place].bytes))
+        return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "network tensors are too large");
+    return DET_OK;
+}
+
+static det_status plan_results(struct det_env *env, const struct det_prepared *net, struct work *w)
+{
+    int32_t time = 0;
+    for (int32_t b = 0; b < 2 * net->graph->tensor_count; b++)
+        w->blocks[b] = (struct det_plan_block){.first = INT32_MAX, .last = -1};
+    for (int32_t i = 0; i < w->count; time++) {
+        for (const int32_t end = group_end(w, i); i < end; i++) {
+            const struct detk_unit *unit = &w->units[i];
+            if (unit->in2 >= 0)
+                use(&w->blocks[detk_place(unit->in2, unit->in2_q8)], time);
+            use(&w->blocks[detk_place(unit->in, unit->in_q8)], time);
+            use(&w->blocks[detk_place(unit->out, unit->out_q8)], time);
+            if (!det_graph_is_output(net->graph, unit->out))
+                DET_TRY_RETURN(plan_result(env, net, w, unit));
+        }
+    }
+    return DET_OK;
+}
+
 static det_status plan_tensors(struct det_env *env, struct det_prepared *net, struct work *w)
 {
     const struct det_graph *g = net->graph;
     const struct det_tensor in = g->tensors[0];
     size_t arena_bytes = 0;
-    for (int32_t t = 0; t < g->tensor_count; t++)
-        w->blocks[t] = (struct det_plan_block){.first = INT32_MAX, .last = -1};
-    int32_t time = 0;
-    for (int32_t i = 0; i < w->count; time++) {
-        for (const int32_t end = group_end(w, i); i < end; i++) {
-            const struct detk_unit *unit = &w->units[i];
-            const struct det_tensor t = g->tensors[unit->out];
-            size_t words = 0;
-            if (unit->in2 >= 0)
-                use(&w->blocks[unit->in2], time);
-            use(&w->blocks[unit->in], time);
-            use(&w->blocks[unit->out], time);
-            if (det_graph_is_output(g, unit->out))
-                continue;
-            const bool q8 = stored_in_8_bits(g, net->quantised, unit->out);
-            w->maps[unit->out] = detk_map_blocked(
-                q8 ? net->ops->q8 : net->ops->blocked,
-                q8 ? &net->quantised->tensors[unit->out] : NULL, t.height, t.width, t.channels,
-                read_by_depthwise(w, unit->out), net->run.batch, &words);
-            if (!det_size_mul(words, sizeof(float), &w->blocks[unit->out].bytes))
-                return det_fail(env, DET_STATUS_OUT_OF_MEMORY, "network tensors are too large");
-        }
-    }
-    DET_TRY_RETURN(det_plan_arena(env, w->blocks, g->tensor_count, &arena_bytes));
+    DET_TRY_RETURN(plan_results(env, net, w));
+    DET_TRY_RETURN(det_plan_arena(env, w->blocks, 2 * g->tensor_count, &arena_bytes));
     DET_TRY_RETURN(allocate_tensors(env, net, arena_bytes));
-    for (int32_t t = 0; t < g->tensor_count; t++) {
-        if (w->blocks[t].bytes > 0)
-            detk_map_place(&w->maps[t], net->arena + w->blocks[t].offset / sizeof(float));
+    for (int32_t b = 0; b < 2 * g->tensor_count; b++) {
+        if (w->blocks[b].bytes > 0)
+            detk_map_place(&w->maps[b], net->arena + w->blocks[b].offset / sizeof(float));
     }
-    w->maps[0] = detk_map_plain(net->input, in.height, in.width, in.channels,
-                                (ptrdiff_t)in.height * in.width * in.channels);
+    w->maps[0] = w->maps[1] = detk_map_plain(net->input, in.height, in.width, in.channels,
+                                             (ptrdiff_t)in.height * in.width * in.channels);
     map_outputs(g, g->box_outputs, 4, net->encodings, w->maps);
     map_outputs(g, g->class_outputs, g->class_slots, net->logits, w->maps);
     return DET_OK;
@@ -216,6 +191,8 @@ static det_status allocate_scratch(struct det_env *env, struct det_prepared *net
             at_least(&shared, step->as.pointwise.shared_floats);
         } else if (step->kind == DETK_DENSE_UNIT) {
             at_least(&run->scratch_floats, step->as.dense.scratch_floats);
+        } else if (step->kind == DETK_CONVERT_UNIT) {
+            at_least(&run->scratch_floats, step->as.convert.scratch_floats);
         } else if (step->kind == DETK_OTHER_UNIT) {
             const struct detk_other_step *other = &step->as.other;
             at_least(&shared, other->shared_floats);
@@ -258,7 +235,7 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     struct det_prepared *net = NULL;
     struct work w = {0};
     det_status status = DET_OK;
-    const size_t tensors = (size_t)graph->tensor_count;
+    const size_t places = 2 * (size_t)graph->tensor_count;
     DET_TRY(det_alloc(env, &net, 1, sizeof *net, "network"));
     net->graph = graph;
     net->quantised = quantised;
@@ -266,11 +243,11 @@ det_status det_prepared_create(struct det_env *env, const struct det_graph *grap
     net->bytes = sizeof *net;
     net->run.batch = batch;
     net->run.exec.pool = pool;
-    DET_TRY(allocate(env, &net->units, net, (size_t)graph->op_count, sizeof *net->units,
+    DET_TRY(allocate(env, &net->units, net, detk_units_most(graph), sizeof *net->units,
                      "inference plan"));
     w.units = net->units;
-    DET_TRY(det_alloc(env, &w.maps, tensors, sizeof *w.maps, "inference plan"));
-    DET_TRY(det_alloc(env, &w.blocks, tensors, sizeof *w.blocks, "inference plan"));
+    DET_TRY(det_alloc(env, &w.maps, places, sizeof *w.maps, "inference plan"));
+    DET_TRY(det_alloc(env, &w.blocks, places, sizeof *w.blocks, "inference plan"));
     DET_TRY(detk_units_find(env, graph, quantised, net->units, &w.count));
     DET_TRY(plan_tensors(env, net, &w));
     const int threads = det_pool_threads(pool);
@@ -326,6 +303,9 @@ void det_prepared_run_step(struct det_prepared *net, int32_t index)
         break;
     case DETK_DENSE_UNIT:
         detk_dense_run(&step->as.dense, &net->run);
+        break;
+    case DETK_CONVERT_UNIT:
+        detk_convert_run(&step->as.convert, &net->run);
         break;
     case DETK_OTHER_UNIT:
         detk_other_run(&step->as.other, &net->run);

@@ -12,13 +12,10 @@
 
 struct det_prepared;
 
-/* Whether det_prepared_create() can take it: no tensor that an operation in float32 makes is read
- * both by one in 8 bits and by one in float32. */
-bool det_prepared_quantised(const struct det_graph *graph, const struct det_quantised *quantised);
-
 /* `graph` (folded), `ops` (with ops->blocked), `quantised` (or NULL; else with ops->q8, and ops is
  * not one of bf16) and `pool` must outlive it; the weights are copied out of `params`. In 8 bits
- * the answers are those of q8_net.h: the same integers. With the table of --precision bf16 tensors
+ * the answers are those of q8_net.h: the same integers, where nothing that is in float32 comes
+ * before them, whose sums may have another order. With the table of --precision bf16 tensors
  * are stored and dense 1x1 convolutions multiplied in bf16 (blocked.h), all else is float32,
  * operations that have no fused form included. */
 det_status det_prepared_create(struct det_env *env, const struct det_graph *graph,

@@ -7,6 +7,9 @@
  * a chunk of bands; only at the top of a chunk are one or two rows expanded twice, and to the same
  * bits, so chunks may depend on the number of threads.
  *
+ * An expansion in 8 bits before a depthwise convolution in float32, or the other way round, makes
+ * one row at a time, which is converted at once.
+ *
  * Small images, where the weights are most of the memory, go by channels: each task expands and
  * spreads the whole image for one panel; a second job projects.
  */
@@ -36,7 +39,7 @@ struct scratch {
     float *spread;      /* [blocks][band's pixels] */
     float *halo;        /* [blocks][2][mid_w + 2] */
     float *slab;        /* of the stem */
-    float *narrowed;    /* a row of the stem's results, where blocks are not float32 */
+    float *made;        /* a row of the expansion's results, where the depthwise form is another */
     float *pairs;       /* of a band's expansion, then of its projection */
 };
 
@@ -76,6 +79,13 @@ static int32_t rows_at_once(const struct detk_block_step *s)
 static bool is_stem(const struct detk_block_step *s)
 {
     return s->view.c > 0 && !s->q8_stem;
+}
+
+/* The expansion makes another form than the depthwise convolution reads. */
+static bool converts(const struct detk_block_step *s)
+{
+    const struct detk_blocked *k = s->depthwise.kernels;
+    return is_stem(s) ? k->narrow != NULL : s->expand.kernels != k;
 }
 
 static int32_t panel_blocks(const struct detk_block_step *s)
@@ -118,6 +128,12 @@ static ptrdiff_t spread_block(const struct detk_block_step *s)
     return words % 1024 == 0 ? words + DETK_BLOCK : words;
 }
 
+/* Words of a block of a row that the expansion makes to be converted. */
+static ptrdiff_t made_block(const struct detk_block_step *s)
+{
+    return (ptrdiff_t)s->mid_w * (is_stem(s) ? DETK_BLOCK : s->expand.kernels->words);
+}
+
 /* Of so many expanded rows, or of a band's results. */
 static size_t pairs_words(const struct detk_block_step *s, int64_t rows)
 {
@@ -138,7 +154,7 @@ static size_t lay_out(const struct detk_block_step *s, float *memory, struct scr
         s->band > 0 ? blocks * (size_t)spread_block(s) : 0,
         s->band > 0 ? blocks * 2 * pitch : 0,
         slab_words(s, (int32_t)rows),
-        is_stem(s) ? (size_t)s->mid_w * DETK_BLOCK : 0,
+        converts(s) ? (size_t)(panel_blocks(s) * made_block(s)) : 0,
         pairs_words(s, (int64_t)rows),
     };
     float *at[8] = {NULL};
@@ -146,7 +162,7 @@ static size_t lay_out(const struct detk_block_step *s, float *memory, struct scr
     for (int i = 0; i < 8; i++) {
         if (memory != NULL)
             at[i] = memory + total;
-        total += sizes[i];
+        total += (size_t)detk_lines((int64_t)sizes[i]);
     }
     *to = (struct scratch){
         (const float **)(void *)at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7]};
@@ -188,50 +204,14 @@ void detk_block_plan(struct detk_block_step *s, int threads)
     s->shared_floats = s->band > 0 ? 0 : shared_spread(s) + shared_pairs(s);
 }
 
-/* One of the stem's rows: 16 channels of block `block`. */
-static void stem_row(const struct detk_block_step *s, const float *slab, int32_t block, float *to)
-{
-    const struct detk_gemm *g = s->gemm;
-    const int64_t terms = detk_view_terms(&s->view);
-    const int32_t width = detk_stem_width(g), vectors = width / g->lanes;
-    for (int32_t first = 0; first < DETK_BLOCK; first += width) {
-        const int32_t column = block * DETK_BLOCK + first;
-        if (column >= s->stem_c)
-            break;
-        struct detk_tile t = {
-            .a_row = (ptrdiff_t)s->view.step * s->view.c,
-            .a_segment = detk_slab_pitch(&s->view),
-            .segments = s->view.taps_h,
-            .run = s->view.taps_w * s->view.c,
-            .b = s->stem + column * terms,
-            .b_step = width,
-            .c_row = DETK_BLOCK,
-            .cols = (int32_t)detk_min(width, s->stem_c - column),
-            .bias = s->stem_bias + column,
-            .relu6 = s->stem_relu6,
-            .ahead = slab,
-        };
-        const int64_t groups = detk_div_up(s->mid_w, g->max_rows);
-        int64_t x = 0;
-        for (int64_t i = 0; i < groups; i++) {
-            const int64_t next = detk_cut(s->mid_w, groups, i + 1);
-            t.a = slab + x * t.a_row;
-            t.c = to + first + x * DETK_BLOCK;
-            g->across[vectors - 1][next - x - 1](&t);
-            x = next;
-        }
-    }
-}
-
 /* Rows of one block of the stem, from a slab that begins with the first. */
 static void run_stem(const struct detk_block_step *s, const struct scratch *m, const float *slab,
                      int32_t block, int32_t rows, float *to)
 {
-    const struct detk_blocked *k = s->depthwise.kernels;
     for (int32_t r = 0; r < rows; r++) {
-        stem_row(s, slab, block, k->narrow == NULL ? to : m->narrowed);
-        if (k->narrow != NULL)
-            k->narrow(m->narrowed, s->mid_w, &s->mid, to);
+        detk_stem_row(s, slab, block, converts(s) ? m->made : to);
+        if (converts(s))
+            detk_blocks_convert(NULL, s->depthwise.kernels, &s->mid, m->made, s->mid_w, to);
         slab += s->view.step * detk_slab_pitch(&s->view);
         to += pitch_of(s);
     }
@@ -289,6 +269,27 @@ static const int32_t *expand_pairs(const struct detk_block_step *s, const struct
     return detk_pairs_make(&s->expand, x.a, x.a_row, x.a_block, x.rows, x.count, m->pairs);
 }
 
+/* Rows of a panel one by one through m->made; `x` is their input. */
+static void expand_converted(const struct detk_block_step *s, const struct scratch *m,
+                             int32_t panel, struct detk_pixels x, float *to)
+{
+    const struct detk_panel_span span = detk_panel_span_at(&s->expand, panel);
+    const int32_t rows = x.rows;
+    x.rows = 1;
+    x.c = m->made;
+    x.c_pixel = s->expand.kernels->words;
+    x.c_block = made_block(s);
+    for (int32_t r = 0; r < rows; r++, x.a += x.a_row, to += pitch_of(s)) {
+        detk_pointwise_pixels(&s->expand, panel, &x);
+        for (int32_t b = 0; b < span.end_block - span.block; b++)
+            detk_blocks_convert(s->expand.kernels, s->depthwise.kernels, &s->mid,
+                                m->made + b * made_block(s), s->mid_w,
+                                to + b * rows_at_once(s) * pitch_of(s));
+        if (x.pairs != NULL)
+            x.pairs += s->mid_w;
+    }
+}
+
 /* Makes the expanded rows begin..end-1 of the window for one panel; `pairs`: of the window's. */
 static void expand(const struct detk_block_step *s, const struct scratch *m, int32_t image,
                    const int32_t *pairs, int32_t panel, struct window w, int32_t begin, int32_t end)
@@ -305,6 +306,10 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
     struct detk_pixels x = expand_input(s, m, image, w, begin, end);
     if (pairs != NULL)
         x.pairs = pairs + (ptrdiff_t)(begin - w.begin) * s->mid_w;
+    if (converts(s)) {
+        expand_converted(s, m, panel, x, to);
+        return;
+    }
     x.c = to;
     x.c_pixel = words_of(s);
     x.c_row = pitch;
@@ -387,8 +392,8 @@ static void project(const struct detk_block_step *s, float *spread, const int32_
     middle.pairs = pairs;
     for (; panel < end_panel; panel++) {
         const struct detk_panel_span span = detk_panel_span_at(&s->project, panel);
-        detk_pointwise_run(&s->project, panel, &middle, spread_y, s->residual ? &s->in : NULL,
-                           &s->out, image, y, end);
+        detk_pointwise_run(&s->project, panel, &middle, spread_y,
+                           s->added.first == NULL ? NULL : &s->added, &s->out, image, y, end);
         detk_map_zero_frame(&s->out, image, span.block, span.end_block, y, end);
     }
 }

@@ -16,6 +16,11 @@ static bool in_8_bits(const struct detk_source *s, int32_t index)
     return s->quantised != NULL && s->quantised->eight_bits[index];
 }
 
+static struct detk_map map_of(const struct detk_source *s, int32_t tensor, bool q8)
+{
+    return s->maps[detk_place(tensor, q8)];
+}
+
 static struct det_q8_tensor q8_tensor(const struct detk_source *s, int32_t tensor)
 {
     return s->quantised == NULL ? (struct det_q8_tensor){0} : s->quantised->tensors[tensor];
@@ -81,7 +86,7 @@ static size_t stem_floats(const struct detk_block_step *to)
     return (size_t)detk_blocks(to->stem_c) * DETK_BLOCK * (size_t)detk_view_terms(&to->view);
 }
 
-/* [columns / width][terms][width], as prepared_block.c gives them to gemm.h's kernels. */
+/* [columns / width][terms][width], as prepared_stem.c gives them to gemm.h's kernels. */
 static det_status make_stem(struct det_env *env, const struct detk_source *s, int32_t index,
                             int32_t batch, struct detk_block_step *to)
 {
@@ -136,9 +141,10 @@ static det_status make_block(struct det_env *env, const struct detk_source *s,
         DET_TRY_RETURN(make_pointwise(env, s, unit->expand, &to->expand));
     DET_TRY_RETURN(make_depthwise(env, s, unit->depthwise, &to->depthwise));
     DET_TRY_RETURN(make_pointwise(env, s, unit->pointwise, &to->project));
-    to->in = s->maps[unit->in];
-    to->out = s->maps[unit->out];
-    to->residual = unit->join >= 0;
+    to->in = map_of(s, unit->in, unit->in_q8);
+    to->out = map_of(s, unit->out, unit->out_q8);
+    if (unit->join >= 0)
+        to->added = map_of(s, unit->in2, unit->in2_q8);
     make_join(s, unit->join, &to->project);
     to->mid = q8_tensor(s, expand->out);
     to->mid_h = s->graph->tensors[expand->out].height;
@@ -159,8 +165,8 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
         DET_TRY_RETURN(make_depthwise(env, s, units[i].depthwise, &b->depthwise));
         DET_TRY_RETURN(make_pointwise(env, s, units[i].pointwise, &b->pointwise));
         b->mid = q8_tensor(s, s->graph->ops[units[i].depthwise].out);
-        b->in = s->maps[units[i].in];
-        b->out = s->maps[units[i].out];
+        b->in = map_of(s, units[i].in, units[i].in_q8);
+        b->out = map_of(s, units[i].out, units[i].out_q8);
     }
     detk_separable_plan(to);
     return DET_OK;
@@ -174,8 +180,8 @@ static det_status make_dense(struct det_env *env, const struct detk_source *s, i
     const struct det_q8_tensor out = q8_tensor(s, op->out);
     struct det_q8_layer layer;
     to->view = detk_view_of(&shape);
-    to->in = s->maps[op->in];
-    to->out = s->maps[op->out];
+    to->in = map_of(s, op->in, true);
+    to->out = map_of(s, op->out, true);
     DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
     const det_status status =
         detk_q8_dense_pack(env, s->ops->q8, &shape, &layer.conv, out.scale, &to->product);
@@ -183,6 +189,18 @@ static det_status make_dense(struct det_env *env, const struct detk_source *s, i
     if (status == DET_OK)
         detk_dense_plan(to);
     return status;
+}
+
+static void make_convert(const struct detk_source *s, const struct detk_unit *unit,
+                         struct detk_convert_step *to)
+{
+    to->in = map_of(s, unit->in, unit->in_q8);
+    to->out = map_of(s, unit->out, unit->out_q8);
+    if (unit->in2 >= 0) {
+        to->in2 = map_of(s, unit->in2, unit->in2_q8);
+        to->upsampled = s->graph->ops[unit->other].kind == DET_OP_UPSAMPLE_ADD;
+    }
+    detk_convert_plan(to);
 }
 
 static size_t map_floats(const struct detk_map *map)
@@ -211,16 +229,14 @@ static det_status make_other(struct det_env *env, const struct detk_source *s,
     const struct det_op *op = &s->graph->ops[unit->other];
     to->ops = s->ops;
     to->op = op;
-    to->in = s->maps[op->in];
+    to->in = map_of(s, op->in, unit->in_q8);
     if (op->in2 >= 0)
-        to->in2 = s->maps[op->in2];
-    to->out = s->maps[op->out];
+        to->in2 = map_of(s, op->in2, unit->in2_q8);
+    to->out = map_of(s, op->out, unit->out_q8);
     to->shared_floats = map_floats(&to->in) + map_floats(&to->in2) + map_floats(&to->out);
     to->q8 = in_8_bits(s, unit->other);
     if (to->q8)
         return make_q8_other(env, s, unit->other, to);
-    if (op->weight < 0)
-        return DET_OK;
     const size_t count = s->graph->params[op->weight].count, padded = (count + 15) / 16 * 16;
     const size_t bias = op->bias < 0 ? 0 : s->graph->params[op->bias].count;
     to->shape = det_net_conv_shape(s->graph, op, 1);
@@ -247,16 +263,19 @@ det_status detk_step_make(struct det_env *env, const struct detk_source *source,
     case DETK_POINTWISE_UNIT: {
         struct detk_pointwise_step *to = &step->as.pointwise;
         DET_TRY_RETURN(make_pointwise(env, source, units->pointwise, &to->pointwise));
-        to->in = source->maps[units->in];
-        to->out = source->maps[units->out];
+        to->in = map_of(source, units->in, units->in_q8);
+        to->out = map_of(source, units->out, units->out_q8);
         if (units->join >= 0)
-            to->low = source->maps[units->in2];
+            to->low = map_of(source, units->in2, units->in2_q8);
         make_join(source, units->join, &to->pointwise);
         detk_pointwise_plan(to, batch);
         return DET_OK;
     }
     case DETK_DENSE_UNIT:
         return make_dense(env, source, units->other, &step->as.dense);
+    case DETK_CONVERT_UNIT:
+        make_convert(source, units, &step->as.convert);
+        return DET_OK;
     case DETK_OTHER_UNIT:
         return make_other(env, source, units, &step->as.other);
     }
@@ -285,6 +304,8 @@ void detk_step_free(struct det_env *env, struct detk_step *step)
         break;
     case DETK_DENSE_UNIT:
         detk_pointwise_free(env, &step->as.dense.product);
+        break;
+    case DETK_CONVERT_UNIT:
         break;
     case DETK_OTHER_UNIT:
         det_free(env, &step->as.other.weights);
@@ -316,6 +337,8 @@ size_t detk_step_bytes(const struct detk_step *step)
         break;
     case DETK_DENSE_UNIT:
         floats = detk_pointwise_floats(&step->as.dense.product);
+        break;
+    case DETK_CONVERT_UNIT:
         break;
     case DETK_OTHER_UNIT:
         floats = step->as.other.weight_floats;

@@ -4,13 +4,19 @@
 
 #include "devices/cpu/prepared/prepared_steps.h"
 
+/* Where in a list of both forms of all tensors one is. */
+static inline int32_t detk_place(int32_t tensor, bool q8)
+{
+    return 2 * tensor + q8;
+}
+
 /* What steps are made from. */
 struct detk_source {
     const struct det_graph *graph;
     const struct det_quantised *quantised; /* or NULL */
     const float *params;
     const struct det_ops *ops;
-    const struct detk_map *maps; /* per tensor */
+    const struct detk_map *maps; /* by detk_place() */
     int threads;
 };
 

@@ -94,7 +94,7 @@ static int32_t used(const struct detk_map *map, int32_t block)
     return left < DETK_BLOCK ? left : DETK_BLOCK;
 }
 
-static void widen(const float *words, int32_t count, float *to)
+static void widen_bf16(const float *words, int32_t count, float *to)
 {
     for (int32_t j = 0; j < count; j++) {
         uint16_t value;
@@ -103,7 +103,7 @@ static void widen(const float *words, int32_t count, float *to)
     }
 }
 
-static void narrow(const float *from, int32_t count, float *words)
+static void narrow_bf16(const float *from, int32_t count, float *words)
 {
     for (int32_t j = 0; j < count; j++) {
         const uint16_t value = detk_to_bf16(from[j]);
@@ -111,30 +111,55 @@ static void narrow(const float *from, int32_t count, float *words)
     }
 }
 
+void detk_map_widen(const struct detk_map *map, const float *from, int32_t pixels, float *to)
+{
+    if (map->q8 != NULL)
+        map->q8->widen(from, pixels, &map->tensor, to);
+    else if (map->bf16)
+        widen_bf16(from, pixels * DETK_BLOCK, to);
+    else
+        memcpy(to, from, (size_t)pixels * DETK_BLOCK * sizeof *to);
+}
+
+void detk_map_narrow(const struct detk_map *map, const float *from, int32_t pixels, float *to)
+{
+    if (map->q8 != NULL)
+        map->q8->narrow(from, pixels, &map->tensor, to);
+    else if (map->bf16)
+        narrow_bf16(from, pixels * DETK_BLOCK, to);
+    else
+        memcpy(to, from, (size_t)pixels * DETK_BLOCK * sizeof *to);
+}
+
+void detk_blocks_convert(const struct detk_blocked *from_form, const struct detk_blocked *to_form,
+                         const struct det_q8_tensor *tensor, const float *from, int32_t pixels,
+                         float *to)
+{
+    if (from_form != NULL && from_form->q8)
+        from_form->widen(from, pixels, tensor, to);
+    else
+        to_form->narrow(from, pixels, tensor, to);
+}
+
 static void read_pixel(const struct detk_map *map, const float *from, int32_t count, float *to)
 {
     float block[DETK_BLOCK];
-    if (map->q8 != NULL) {
-        map->q8->widen(from, 1, &map->tensor, block);
-        memcpy(to, block, (size_t)count * sizeof *to);
-    } else if (map->bf16) {
-        widen(from, count, to);
-    } else {
-        memcpy(to, from, (size_t)count * sizeof *to);
+    if (!detk_map_is_float(map)) {
+        detk_map_widen(map, from, 1, block);
+        from = block;
     }
+    memcpy(to, from, (size_t)count * sizeof *to);
 }
 
 static void write_pixel(const struct detk_map *map, const float *from, int32_t count, float *to)
 {
     float block[DETK_BLOCK] = {0};
-    if (map->q8 != NULL) {
-        memcpy(block, from, (size_t)count * sizeof *from);
-        map->q8->narrow(block, 1, &map->tensor, to);
-    } else if (map->bf16) {
-        narrow(from, count, to);
-    } else {
+    if (detk_map_is_float(map)) {
         memcpy(to, from, (size_t)count * sizeof *to);
+        return;
     }
+    memcpy(block, from, (size_t)count * sizeof *from);
+    detk_map_narrow(map, block, 1, to);
 }
 
 void detk_map_read(const struct detk_map *map, int32_t image, float *plain)

@@ -22,6 +22,11 @@ static inline int32_t detk_blocks(int32_t channels)
     return (channels + DETK_BLOCK - 1) / DETK_BLOCK;
 }
 
+static inline bool detk_map_is_float(const struct detk_map *map)
+{
+    return map->q8 == NULL && !map->bf16;
+}
+
 static inline float *detk_map_at(const struct detk_map *map, int32_t image, int32_t block,
                                  int32_t y, int32_t x)
 {
@@ -55,6 +60,16 @@ void detk_map_zero_frame(const struct detk_map *map, int32_t image, int32_t bloc
 void detk_map_add_upsampled(const struct detk_blocked *kernels, const struct detk_map *low,
                             const struct detk_q8_sum *sum, const struct detk_map *to, int32_t image,
                             int32_t block, int32_t end_block, int32_t y, int32_t end);
+
+/* Neighbouring pixels of a block to and from blocks of float32. */
+void detk_map_widen(const struct detk_map *map, const float *from, int32_t pixels, float *to);
+void detk_map_narrow(const struct detk_map *map, const float *from, int32_t pixels, float *to);
+
+/* The same where the tensor between two kernels of different form is never a map: from kernels of
+ * one, NULL: that make float32, to those of the other; `tensor`: what is in 8 bits on one side. */
+void detk_blocks_convert(const struct detk_blocked *from_form, const struct detk_blocked *to_form,
+                         const struct det_q8_tensor *tensor, const float *from, int32_t pixels,
+                         float *to);
 
 /* Copies an image to and from plain float32 NHWC [h][w][c]. */
 void detk_map_read(const struct detk_map *map, int32_t image, float *plain);

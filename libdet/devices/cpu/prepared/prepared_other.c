@@ -75,13 +75,8 @@ void detk_other_run(const struct detk_other_step *step, const struct detk_run *r
         case DET_OP_DWCONV:
             ops->dwconv_forward(x, &step->shape, in, step->weights, step->bias, step->op->act, out);
             break;
-        case DET_OP_ADD:
-            ops->add_forward(x, (int64_t)floats_of(&step->out), in, in2, out);
-            break;
+        case DET_OP_ADD: /* prepared_convert.c's */
         case DET_OP_UPSAMPLE_ADD:
-            ops->upsample_add_forward(x, 1, step->in.h, step->in.w, step->in.c, step->out.h,
-                                      step->out.w, in, in2, out);
-            break;
         case DET_OP_BATCH_NORM: /* a folded graph has none: det_prepared_create() checks */
             break;
         }

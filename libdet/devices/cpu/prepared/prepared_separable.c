@@ -17,10 +17,10 @@ static ptrdiff_t row_of(const struct detk_branch *b)
     return (ptrdiff_t)b->out.w * b->depthwise.kernels->words;
 }
 
-/* A float32 product of depthwise results in 8 bits. */
-static bool widens(const struct detk_branch *b)
+/* The product reads depthwise results in another form. */
+static bool converts(const struct detk_branch *b)
 {
-    return b->depthwise.kernels->q8 && !b->pointwise.kernels->q8;
+    return b->depthwise.kernels != b->pointwise.kernels;
 }
 
 /* Pixels of a band's depthwise results, each a block. */
@@ -31,8 +31,9 @@ static size_t band_pixels(const struct detk_branch *b)
 
 static size_t scratch_of(const struct detk_branch *b)
 {
-    const size_t words = (size_t)b->depthwise.kernels->words;
-    return band_pixels(b) * (words + (widens(b) ? DETK_BLOCK : 0)) +
+    const int32_t words = b->depthwise.kernels->words;
+    const int32_t again = converts(b) ? b->pointwise.kernels->words : 0;
+    return band_pixels(b) * (size_t)(words + again) +
            detk_pairs_words(&b->pointwise, (int64_t)b->band * b->out.w);
 }
 
@@ -79,11 +80,11 @@ static void run_task(void *argument, int32_t task, int32_t worker)
         return;
     float *made = job->run->scratch + (size_t)worker * job->run->scratch_floats;
     spread(b, image, y, end, made);
-    if (widens(b)) {
-        float *wide = made + band_pixels(b) * (size_t)b->depthwise.kernels->words;
-        b->depthwise.kernels->widen(made, (end - y) * b->out.w * detk_blocks(b->depthwise.c),
-                                    &b->mid, wide);
-        made = wide;
+    if (converts(b)) {
+        float *other = made + band_pixels(b) * (size_t)b->depthwise.kernels->words;
+        detk_blocks_convert(b->depthwise.kernels, b->pointwise.kernels, &b->mid, made,
+                            (end - y) * b->out.w * detk_blocks(b->depthwise.c), other);
+        made = other;
     }
     const ptrdiff_t pixel = b->pointwise.kernels->words, row = b->out.w * pixel;
     const ptrdiff_t plane = (end - y) * row;

@@ -31,23 +31,22 @@ struct detk_block_step {
     int32_t stem_c;
     struct detk_depthwise depthwise;
     struct detk_pointwise project;
-    bool residual;
-    struct detk_map in, out;
-    int32_t mid_h, mid_w;     /* between expansion and depthwise */
-    struct det_q8_tensor mid; /* 8 bits */
-    int32_t band;             /* output rows at a time; 0: the whole image, cut by channels */
-    int32_t near;             /* of them between expansion and depthwise */
-    int32_t chunks;           /* of rows, one task each */
+    struct detk_map in, out, added; /* added.first NULL: nothing is */
+    int32_t mid_h, mid_w;           /* between expansion and depthwise */
+    struct det_q8_tensor mid;       /* where one of them is in 8 bits */
+    int32_t band;                   /* output rows at a time; 0: the whole image, cut by channels */
+    int32_t near;                   /* of them between expansion and depthwise */
+    int32_t chunks;                 /* of rows, one task each */
     size_t scratch_floats, shared_floats;
 };
 
 /* Depthwise and pointwise, for several tensors in one job (prepared_separable.c). */
 struct detk_branch {
     struct detk_depthwise depthwise;
-    struct detk_pointwise pointwise; /* in float32 perhaps, behind a depthwise one in 8 bits */
-    struct det_q8_tensor mid;        /* between them, 8 bits */
-    struct detk_map in, out;         /* `in` is framed */
-    int32_t band, tasks;             /* output rows of a task; tasks of an image */
+    struct detk_pointwise pointwise;
+    struct det_q8_tensor mid; /* between them, where one is in 8 bits */
+    struct detk_map in, out;  /* `in` is framed */
+    int32_t band, tasks;      /* output rows of a task; tasks of an image */
 };
 struct detk_separable_step {
     struct detk_branch *branches;
@@ -99,6 +98,14 @@ struct detk_dense_step {
     size_t scratch_floats;
 };
 
+/* A tensor in another form, or a sum in float32 (prepared_convert.c). */
+struct detk_convert_step {
+    struct detk_map in, in2, out; /* in2.first NULL: nothing is added */
+    bool upsampled;               /* `in`, in a sum */
+    int32_t band, bands;          /* rows of a task, tasks of a block */
+    size_t scratch_floats;
+};
+
 /* Any other operation by the table of ops.h, through plain copies (prepared_other.c). */
 struct detk_other_step {
     const struct det_ops *ops;
@@ -122,6 +129,7 @@ struct detk_step {
         struct detk_separable_step separable;
         struct detk_pointwise_step pointwise;
         struct detk_dense_step dense;
+        struct detk_convert_step convert;
         struct detk_other_step other;
     } as;
 };
@@ -132,16 +140,22 @@ static inline int32_t detk_stem_width(const struct detk_gemm *gemm)
     return gemm->lanes < DETK_BLOCK ? 2 * gemm->lanes : gemm->lanes;
 }
 
+/* A row of pixels of one block of the stem in float32; the slab (conv_view.h) begins with what it
+ * sees. */
+void detk_stem_row(const struct detk_block_step *step, const float *slab, int32_t block, float *to);
+
 /* Sizes and cuts, after the maps and weights are set. */
 void detk_block_plan(struct detk_block_step *step, int threads);
 void detk_separable_plan(struct detk_separable_step *step);
 void detk_pointwise_plan(struct detk_pointwise_step *step, int32_t batch);
 void detk_dense_plan(struct detk_dense_step *step);
+void detk_convert_plan(struct detk_convert_step *step);
 
 void detk_block_run(const struct detk_block_step *step, const struct detk_run *run);
 void detk_separable_run(const struct detk_separable_step *step, const struct detk_run *run);
 void detk_pointwise_step_run(const struct detk_pointwise_step *step, const struct detk_run *run);
 void detk_dense_run(const struct detk_dense_step *step, const struct detk_run *run);
+void detk_convert_run(const struct detk_convert_step *step, const struct detk_run *run);
 void detk_other_run(const struct detk_other_step *step, const struct detk_run *run);
 
 #endif

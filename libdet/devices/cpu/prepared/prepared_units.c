@@ -31,10 +31,9 @@ static bool is_depthwise3(const struct det_graph *g, int32_t op)
            g->ops[op].stride <= 2 && g->ops[op].in != 0;
 }
 
-/* May be in a unit. */
-static bool in_form(const struct search *s, int32_t op)
+static bool in_8_bits(const struct search *s, int32_t op)
 {
-    return s->quantised == NULL || s->quantised->eight_bits[op];
+    return s->quantised != NULL && s->quantised->eight_bits[op];
 }
 
 static bool is_stem(const struct search *s, int32_t op)
@@ -42,7 +41,7 @@ static bool is_stem(const struct search *s, int32_t op)
     const struct det_graph *g = s->graph;
     if (g->ops[op].kind != DET_OP_CONV || g->ops[op].in != 0)
         return false;
-    if (s->quantised == NULL || !s->quantised->eight_bits[op])
+    if (!in_8_bits(s, op))
         return true;
     const struct det_conv_shape shape = det_net_conv_shape(g, &g->ops[op], 1);
     const struct detk_view view = detk_view_of(&shape);
@@ -52,79 +51,109 @@ static bool is_stem(const struct search *s, int32_t op)
 static bool match_separable(const struct search *s, int32_t op, struct detk_unit *unit)
 {
     const struct det_graph *g = s->graph;
-    if (!is_depthwise3(g, op) || !in_form(s, op))
+    if (!is_depthwise3(g, op))
         return false;
     const int32_t next = sole_reader(s, g->ops[op].out);
-    if (!is_pointwise(g, next) || !(in_form(s, next) || det_graph_is_output(g, g->ops[next].out)))
+    if (!is_pointwise(g, next))
         return false;
     unit->kind = DETK_SEPARABLE_UNIT;
     unit->depthwise = op;
     unit->pointwise = next;
     unit->in = g->ops[op].in;
     unit->out = g->ops[next].out;
+    unit->in_q8 = in_8_bits(s, op);
+    unit->out_q8 = in_8_bits(s, next);
     return true;
+}
+
+/* The addition of a tensor to what the unit makes. */
+static void take_join(const struct search *s, int32_t join, struct detk_unit *unit)
+{
+    unit->join = join;
+    unit->in2 = s->graph->ops[join].in;
+    unit->in2_q8 = unit->out_q8;
+    unit->out = s->graph->ops[join].out;
 }
 
 static bool match_block(const struct search *s, int32_t op, struct detk_unit *unit)
 {
     const struct det_graph *g = s->graph;
     const struct det_op *expand = &g->ops[op];
-    if (!(is_pointwise(g, op) && in_form(s, op)) && !is_stem(s, op))
+    struct detk_unit found = *unit;
+    if (!is_pointwise(g, op) && !is_stem(s, op))
         return false;
     const int32_t next = sole_reader(s, expand->out);
-    if (next < 0 || !match_separable(s, next, unit) || !in_form(s, unit->pointwise))
+    if (next < 0 || !match_separable(s, next, &found) || found.in_q8 != found.out_q8)
         return false;
+    *unit = found;
     unit->kind = DETK_BLOCK_UNIT;
     unit->expand = op;
     unit->in = expand->in;
+    unit->in_q8 = in_8_bits(s, op);
     const int32_t join = sole_reader(s, unit->out);
-    if (unit->in != 0 && join >= 0 && g->ops[join].kind == DET_OP_ADD && in_form(s, join) &&
-        g->ops[join].in == unit->in && g->ops[join].in2 == unit->out &&
-        g->ops[unit->pointwise].act == DET_ACTIVATION_NONE) {
-        unit->join = join;
-        unit->out = g->ops[join].out;
-    }
+    if (unit->in != 0 && join >= 0 && g->ops[join].kind == DET_OP_ADD &&
+        in_8_bits(s, join) == unit->out_q8 && g->ops[join].in == unit->in &&
+        g->ops[join].in2 == unit->out && g->ops[unit->pointwise].act == DET_ACTIVATION_NONE)
+        take_join(s, join, unit);
     return true;
 }
 
 static bool match_pointwise(const struct search *s, int32_t op, struct detk_unit *unit)
 {
     const struct det_graph *g = s->graph;
-    if (!is_pointwise(g, op) || !in_form(s, op))
+    if (!is_pointwise(g, op))
         return false;
     unit->kind = DETK_POINTWISE_UNIT;
     unit->pointwise = op;
     unit->in = g->ops[op].in;
     unit->out = g->ops[op].out;
+    unit->in_q8 = unit->out_q8 = in_8_bits(s, op);
     const int32_t join = sole_reader(s, unit->out);
-    if (join >= 0 && g->ops[join].kind == DET_OP_UPSAMPLE_ADD && in_form(s, join) &&
-        g->ops[join].in2 == unit->out) {
-        unit->join = join;
-        unit->in2 = g->ops[join].in;
-        unit->out = g->ops[join].out;
-    }
+    if (join >= 0 && g->ops[join].kind == DET_OP_UPSAMPLE_ADD &&
+        in_8_bits(s, join) == unit->out_q8 && g->ops[join].in2 == unit->out)
+        take_join(s, join, unit);
     return true;
+}
+
+static bool made_in_8_bits(const struct search *s, int32_t tensor)
+{
+    for (int32_t i = 0; i < s->graph->op_count; i++) {
+        if (s->graph->ops[i].out == tensor)
+            return in_8_bits(s, i);
+    }
+    return false;
 }
 
 /* Its input lies in blocks of 8 bits: it is neither the network's nor an output. */
 static bool is_dense(const struct search *s, int32_t op)
 {
     const struct det_graph *g = s->graph;
-    return s->quantised != NULL && s->quantised->eight_bits[op] && g->ops[op].kind == DET_OP_CONV &&
-           g->ops[op].in != 0 && !det_graph_is_output(g, g->ops[op].in);
+    return in_8_bits(s, op) && g->ops[op].kind == DET_OP_CONV && g->ops[op].in != 0 &&
+           !det_graph_is_output(g, g->ops[op].in);
+}
+
+/* By itself; what it adds is read in whatever form it is made in. */
+static void take_other(const struct search *s, int32_t index, struct detk_unit *unit)
+{
+    const struct det_op *op = &s->graph->ops[index];
+    const bool q8 = in_8_bits(s, index), sum = !q8 && !det_op_is_convolution(op);
+    unit->kind = sum ? DETK_CONVERT_UNIT : is_dense(s, index) ? DETK_DENSE_UNIT : DETK_OTHER_UNIT;
+    unit->other = index;
+    unit->in = op->in;
+    unit->in2 = op->in2;
+    unit->out = op->out;
+    unit->in_q8 = sum ? made_in_8_bits(s, op->in) : q8;
+    unit->in2_q8 = sum ? made_in_8_bits(s, op->in2) : q8;
+    unit->out_q8 = q8;
 }
 
 static struct detk_unit match(const struct search *s, int32_t op)
 {
     struct detk_unit unit = {
         .expand = -1, .depthwise = -1, .pointwise = -1, .join = -1, .other = -1, .in2 = -1};
-    if (match_block(s, op, &unit) || match_separable(s, op, &unit) || match_pointwise(s, op, &unit))
-        return unit;
-    unit.kind = is_dense(s, op) ? DETK_DENSE_UNIT : DETK_OTHER_UNIT;
-    unit.other = op;
-    unit.in = s->graph->ops[op].in;
-    unit.in2 = s->graph->ops[op].in2;
-    unit.out = s->graph->ops[op].out;
+    if (!match_block(s, op, &unit) && !match_separable(s, op, &unit) &&
+        !match_pointwise(s, op, &unit))
+        take_other(s, op, &unit);
     return unit;
 }
 
@@ -155,6 +184,36 @@ static void count_readers(struct search *s)
     }
 }
 
+static bool reads(const struct detk_unit *unit, int32_t tensor, bool q8)
+{
+    return (unit->in == tensor && unit->in_q8 == q8) || (unit->in2 == tensor && unit->in2_q8 == q8);
+}
+
+/* What is made in one form and read in the other one. */
+static void add_conversions(const struct det_graph *g, struct detk_unit *units, int32_t *count)
+{
+    const int32_t makers = *count;
+    for (int32_t i = 0; i < makers; i++) {
+        const int32_t made = units[i].out;
+        const bool q8 = units[i].out_q8;
+        bool wanted = false;
+        for (int32_t j = 0; j < makers; j++)
+            wanted |= reads(&units[j], made, !q8);
+        if (wanted && !det_graph_is_output(g, made))
+            units[(*count)++] = (struct detk_unit){.kind = DETK_CONVERT_UNIT,
+                                                   .expand = -1,
+                                                   .depthwise = -1,
+                                                   .pointwise = -1,
+                                                   .join = -1,
+                                                   .other = -1,
+                                                   .in = made,
+                                                   .in2 = -1,
+                                                   .out = made,
+                                                   .in_q8 = q8,
+                                                   .out_q8 = !q8};
+    }
+}
+
 /* Quadratic in some 60 units, once per network. A unit is higher than all that read its result,
  * also when it stands behind them in the list: so until nothing changes. */
 static void find_heights(struct detk_unit *units, int32_t count)
@@ -163,7 +222,7 @@ static void find_heights(struct detk_unit *units, int32_t count)
         changed = false;
         for (int32_t i = 0; i < count; i++) {
             for (int32_t j = 0; j < count; j++) {
-                if ((units[j].in == units[i].out || units[j].in2 == units[i].out) &&
+                if (reads(&units[j], units[i].out, units[i].out_q8) &&
                     units[i].height <= units[j].height) {
                     units[i].height = units[j].height + 1;
                     changed = true;
@@ -203,6 +262,7 @@ det_status detk_units_find(struct det_env *env, const struct det_graph *graph,
         take(&s, &units[*count]);
         (*count)++;
     }
+    add_conversions(graph, units, count);
     find_heights(units, *count);
     sort_by_height(units, *count);
 fail:
