@@ -42,6 +42,7 @@ void det_observed_clear(struct det_observed *o)
     memset(o->bins, 0, DET_OBSERVED_BINS * sizeof *o->bins);
     o->pixels = o->images = 0;
     o->sum_low = o->sum_high = o->reach = 0;
+    o->has_squares = false;
 }
 
 static void see_channels(struct det_observed *o, const float *values, int64_t rows,
@@ -77,6 +78,7 @@ void det_observed_add(struct det_observed *o, const float *values, int64_t rows)
     struct det_real_range image = {0, 0};
     see_channels(o, values, rows, &image);
     o->images++;
+    o->has_squares = false;
     o->sum_low += image.low;
     o->sum_high += image.high;
     const double most = fmax(image.high, -image.low);
@@ -161,8 +163,7 @@ static struct det_real_range least_squares(const struct det_observed *o)
     return best;
 }
 
-struct det_real_range det_observed_range(const struct det_observed *o,
-                                         det_quantisation_observer observer)
+struct det_real_range det_observed_range(struct det_observed *o, det_quantisation_observer observer)
 {
     const double images = o->images > 0 ? (double)o->images : 1;
     switch (observer) {
@@ -171,7 +172,10 @@ struct det_real_range det_observed_range(const struct det_observed *o,
     case DET_OBSERVER_PERCENTILE:
         return most_seen(o);
     case DET_OBSERVER_SQUARES:
-        return least_squares(o);
+        if (!o->has_squares)
+            o->squares = least_squares(o);
+        o->has_squares = true;
+        return o->squares;
     case DET_OBSERVER_AUTO:
     case DET_OBSERVER_TRAINED:
     case DET_OBSERVER_MINMAX:
