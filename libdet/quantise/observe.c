@@ -123,20 +123,38 @@ static struct det_real_range most_seen(const struct det_observed *o)
     return range;
 }
 
-/* Of rounding to 256 steps in the range and clamping to it. */
-static double squared_error(const struct det_observed *o, struct det_real_range range)
+static double squared_off(const struct det_observed *o, int bin, double end)
+{
+    const double off = bin_middle(o, bin) - end;
+    return (double)o->bins[bin] * off * off;
+}
+
+/* Bins that hold something lie between these. */
+struct held {
+    int first, last;
+};
+
+static struct held held_by(const struct det_observed *o)
+{
+    struct held held = {0, DET_OBSERVED_BINS - 1};
+    while (held.first < held.last && o->bins[held.first] == 0)
+        held.first++;
+    while (held.last > held.first && o->bins[held.last] == 0)
+        held.last--;
+    return held;
+}
+
+/* Of rounding to 256 steps in the range and clamping to it; from `most` on it may be any number
+ * above that. */
+static double squared_error(const struct det_observed *o, struct held held,
+                            struct det_real_range range, double most)
 {
     const double step = (range.high - range.low) / 255;
-    double error = 0;
-    for (int bin = 0; bin < DET_OBSERVED_BINS; bin++) {
-        if (o->bins[bin] == 0)
-            continue;
-        const double value = bin_middle(o, bin);
-        const double off = value < range.low    ? range.low - value
-                           : value > range.high ? value - range.high
-                                                : 0;
-        error += (double)o->bins[bin] * (off * off + step * step / 12);
-    }
+    double error = (double)(o->pixels * o->channels) * (step * step / 12);
+    for (int bin = held.first; bin_middle(o, bin) < range.low && error < most; bin++)
+        error += squared_off(o, bin, range.low);
+    for (int bin = held.last; bin_middle(o, bin) > range.high && error < most; bin--)
+        error += squared_off(o, bin, range.high);
     return error;
 }
 
@@ -145,15 +163,16 @@ static struct det_real_range least_squares(const struct det_observed *o)
 {
     enum { SHARES = 100 };
     const struct det_real_range all = all_seen(o);
+    const struct held held = held_by(o);
     struct det_real_range best = all;
-    double least = squared_error(o, best);
+    double least = squared_error(o, held, best, INFINITY);
     for (int round = 0; round < 4; round++) {
         const struct det_real_range at = best;
         for (int i = 1; i < SHARES; i++) {
             const double share = (double)i / SHARES;
             const struct det_real_range tried = {round % 2 == 0 ? at.low : all.low * share,
                                                  round % 2 == 0 ? all.high * share : at.high};
-            const double error = squared_error(o, tried);
+            const double error = squared_error(o, held, tried, least);
             if (error < least) {
                 least = error;
                 best = tried;
