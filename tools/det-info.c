@@ -131,6 +131,8 @@ static void put_8_bits(struct det_json_writer *json, const det_quantisation_info
     det_json_put_int(json, "float_layers", info->float_layers);
     det_json_put_int(json, "images", info->images);
     det_json_put_string(json, "observer", det_quantisation_observer_name(info->observer));
+    det_json_put_bool(json, "equalised", info->equalised != 0);
+    det_json_put_bool(json, "biases_corrected", info->biases_corrected != 0);
     det_json_close_object(json);
 }
 
@@ -178,10 +180,12 @@ static int describe_model(struct info *info, const char *path)
     if (quantisation.is_quantised && quantisation.observer == DET_OBSERVER_TRAINED)
         console_print("  int8: all %d convolutions, as they were trained\n", quantisation.layers);
     else if (quantisation.is_quantised)
-        console_print("  int8: %d of %d convolutions, ranges by %s over %lld pictures\n",
+        console_print("  int8: %d of %d convolutions, ranges by %s over %lld pictures%s%s\n",
                       quantisation.layers - quantisation.float_layers, quantisation.layers,
                       det_quantisation_observer_name(quantisation.observer),
-                      (long long)quantisation.images);
+                      (long long)quantisation.images,
+                      quantisation.equalised ? ", channels equalised" : "",
+                      quantisation.biases_corrected ? ", biases corrected" : "");
     status = print_classes(&tool->env, model);
     put_model(&info->json, path, model, &quantisation);
     det_model_destroy(&model);

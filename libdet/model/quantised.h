@@ -25,7 +25,7 @@ struct det_quantised {
     /* how it came to be, for who asks (det/quantisation.h) */
     int64_t images;
     int32_t observer; /* det_quantisation_observer */
-    bool equalised;
+    bool equalised, biases_corrected;
     double score_error, box_error;
     float *errors; /* per operation: of it alone in 8 bits; 0 of what is no convolution */
 };

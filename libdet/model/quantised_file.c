@@ -19,6 +19,7 @@ void det_quantised_to_json(struct det_json_writer *json, const struct det_quanti
     det_json_put_int(json, "images", q->images);
     det_json_put_int(json, "observer", q->observer);
     det_json_put_bool(json, "equalised", q->equalised);
+    det_json_put_bool(json, "biases_corrected", q->biases_corrected);
     det_json_put_double(json, "score_error", q->score_error);
     det_json_put_double(json, "box_error", q->box_error);
     det_json_close_object(json);
@@ -112,6 +113,7 @@ static det_status read_meta(struct det_env *env, const struct det_weights *file,
     q->images = (int64_t)images;
     q->observer = (int32_t)observer;
     q->equalised = det_json_is_true(det_json_get(json, "equalised"));
+    q->biases_corrected = det_json_is_true(det_json_get(json, "biases_corrected"));
     return DET_OK;
 }
 

@@ -34,8 +34,8 @@ static void take_weights(const struct det_graph *g, int32_t weight, bool *eight_
         eight_bits[i] = eight_bits[i] && g->ops[i].weight != weight;
 }
 
-/* A depthwise convolution and the 1 x 1 behind it run as one, in one form: the fast networks have
- * nothing for either alone in 8 bits, but for a 1 x 1 in float32 that makes an output. */
+/* A depthwise convolution and the 1 x 1 behind it run as one with what is before them when they have
+ * one form; it may also be a 1 x 1 in float32 alone that makes an output. */
 static bool settle(const struct det_graph *g, const struct det_op *depthwise,
                    const struct det_op *pointwise, bool *eight_bits)
 {
@@ -44,17 +44,6 @@ static bool settle(const struct det_graph *g, const struct det_op *depthwise,
         return false;
     take_weights(g, first ? depthwise->weight : pointwise->weight, eight_bits);
     return true;
-}
-
-/* Nor have they one for the first convolution in 8 bits when what reads it is in float32. */
-static void settle_first(const struct det_graph *g, bool *eight_bits)
-{
-    for (int32_t i = 0; i < g->op_count; i++) {
-        for (int32_t k = 0; k < g->op_count && g->ops[i].in == 0 && eight_bits[i]; k++) {
-            if (g->ops[k].in == g->ops[i].out && !eight_bits[k])
-                take_weights(g, g->ops[i].weight, eight_bits);
-        }
-    }
 }
 
 static void take(const struct det_graph *g, int32_t weight, bool *eight_bits)
@@ -69,7 +58,6 @@ static void take(const struct det_graph *g, int32_t weight, bool *eight_bits)
             }
         }
     }
-    settle_first(g, eight_bits);
 }
 
 /* The squared errors of the layers that are in 8 bits `before` and not `after`, each once, for
@@ -129,33 +117,4 @@ det_status det_floats_take_worst(struct det_env *env, const struct det_graph *g,
     }
     det_free(env, &tried);
     return DET_OK;
-}
-
-/* Whether some operation reads a tensor in 8 bits, or in float32. */
-static bool is_read(const struct det_graph *g, const struct det_quantised *q, int32_t tensor,
-                    bool in_8_bits)
-{
-    for (int32_t i = 0; i < g->op_count; i++) {
-        if ((g->ops[i].in == tensor || g->ops[i].in2 == tensor) && q->eight_bits[i] == in_8_bits)
-            return true;
-    }
-    return false;
-}
-
-bool det_floats_take_mixed(const struct det_graph *g, const struct det_quantised *q,
-                           bool *eight_bits)
-{
-    bool any = false;
-    for (int32_t i = 0; i < g->op_count; i++) {
-        const int32_t made = g->ops[i].out;
-        if (q->eight_bits[i] || !is_read(g, q, made, true) || !is_read(g, q, made, false))
-            continue;
-        for (int32_t k = 0; k < g->op_count; k++) {
-            if (g->ops[k].in != made || !eight_bits[k])
-                continue;
-            take(g, g->ops[k].weight, eight_bits);
-            any = true;
-        }
-    }
-    return any;
 }

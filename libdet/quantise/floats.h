@@ -18,10 +18,4 @@ det_status det_floats_take_worst(struct det_env *env, const struct det_graph *gr
                                  const float *errors, int32_t count, double most, bool *eight_bits,
                                  int32_t *taken);
 
-/* A tensor that is made in float32 and read in both forms would have to be stored in both, which
- * the fast networks do not: takes the layers that read it in 8 bits out of `eight_bits`.
- * `quantised` was made with these; false when nothing is left to do. */
-bool det_floats_take_mixed(const struct det_graph *graph, const struct det_quantised *quantised,
-                           bool *eight_bits);
-
 #endif

@@ -42,6 +42,7 @@ void det_observed_clear(struct det_observed *o)
     memset(o->bins, 0, DET_OBSERVED_BINS * sizeof *o->bins);
     o->pixels = o->images = 0;
     o->sum_low = o->sum_high = o->reach = 0;
+    o->has_squares = false;
 }
 
 static void see_channels(struct det_observed *o, const float *values, int64_t rows,
@@ -77,6 +78,7 @@ void det_observed_add(struct det_observed *o, const float *values, int64_t rows)
     struct det_real_range image = {0, 0};
     see_channels(o, values, rows, &image);
     o->images++;
+    o->has_squares = false;
     o->sum_low += image.low;
     o->sum_high += image.high;
     const double most = fmax(image.high, -image.low);
@@ -121,20 +123,38 @@ static struct det_real_range most_seen(const struct det_observed *o)
     return range;
 }
 
-/* Of rounding to 256 steps in the range and clamping to it. */
-static double squared_error(const struct det_observed *o, struct det_real_range range)
+static double squared_off(const struct det_observed *o, int bin, double end)
+{
+    const double off = bin_middle(o, bin) - end;
+    return (double)o->bins[bin] * off * off;
+}
+
+/* Bins that hold something lie between these. */
+struct held {
+    int first, last;
+};
+
+static struct held held_by(const struct det_observed *o)
+{
+    struct held held = {0, DET_OBSERVED_BINS - 1};
+    while (held.first < held.last && o->bins[held.first] == 0)
+        held.first++;
+    while (held.last > held.first && o->bins[held.last] == 0)
+        held.last--;
+    return held;
+}
+
+/* Of rounding to 256 steps in the range and clamping to it; from `most` on it may be any number
+ * above that. */
+static double squared_error(const struct det_observed *o, struct held held,
+                            struct det_real_range range, double most)
 {
     const double step = (range.high - range.low) / 255;
-    double error = 0;
-    for (int bin = 0; bin < DET_OBSERVED_BINS; bin++) {
-        if (o->bins[bin] == 0)
-            continue;
-        const double value = bin_middle(o, bin);
-        const double off = value < range.low    ? range.low - value
-                           : value > range.high ? value - range.high
-                                                : 0;
-        error += (double)o->bins[bin] * (off * off + step * step / 12);
-    }
+    double error = (double)(o->pixels * o->channels) * (step * step / 12);
+    for (int bin = held.first; bin_middle(o, bin) < range.low && error < most; bin++)
+        error += squared_off(o, bin, range.low);
+    for (int bin = held.last; bin_middle(o, bin) > range.high && error < most; bin--)
+        error += squared_off(o, bin, range.high);
     return error;
 }
 
@@ -143,15 +163,16 @@ static struct det_real_range least_squares(const struct det_observed *o)
 {
     enum { SHARES = 100 };
     const struct det_real_range all = all_seen(o);
+    const struct held held = held_by(o);
     struct det_real_range best = all;
-    double least = squared_error(o, best);
+    double least = squared_error(o, held, best, INFINITY);
     for (int round = 0; round < 4; round++) {
         const struct det_real_range at = best;
         for (int i = 1; i < SHARES; i++) {
             const double share = (double)i / SHARES;
             const struct det_real_range tried = {round % 2 == 0 ? at.low : all.low * share,
                                                  round % 2 == 0 ? all.high * share : at.high};
-            const double error = squared_error(o, tried);
+            const double error = squared_error(o, held, tried, least);
             if (error < least) {
                 least = error;
                 best = tried;
@@ -161,8 +182,7 @@ static struct det_real_range least_squares(const struct det_observed *o)
     return best;
 }
 
-struct det_real_range det_observed_range(const struct det_observed *o,
-                                         det_quantisation_observer observer)
+struct det_real_range det_observed_range(struct det_observed *o, det_quantisation_observer observer)
 {
     const double images = o->images > 0 ? (double)o->images : 1;
     switch (observer) {
@@ -171,7 +191,10 @@ struct det_real_range det_observed_range(const struct det_observed *o,
     case DET_OBSERVER_PERCENTILE:
         return most_seen(o);
     case DET_OBSERVER_SQUARES:
-        return least_squares(o);
+        if (!o->has_squares)
+            o->squares = least_squares(o);
+        o->has_squares = true;
+        return o->squares;
     case DET_OBSERVER_AUTO:
     case DET_OBSERVER_TRAINED:
     case DET_OBSERVER_MINMAX:

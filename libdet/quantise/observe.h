@@ -7,6 +7,10 @@
 
 enum { DET_OBSERVED_BINS = 4096 };
 
+struct det_real_range {
+    double low, high; /* low <= 0 <= high */
+};
+
 struct det_observed {
     int32_t channels;
     float *low, *high; /* [channels] */
@@ -17,6 +21,8 @@ struct det_observed {
     /* how many values lie in each part of -reach .. reach, a power of two that grows */
     double reach;
     int64_t *bins; /* [DET_OBSERVED_BINS] */
+    bool has_squares;
+    struct det_real_range squares; /* SQUARES' range, which takes long to find */
 };
 
 det_status det_observed_create(struct det_env *env, int32_t channels,
@@ -28,17 +34,13 @@ void det_observed_clear(struct det_observed *observed);
 /* Of one image, finite values [rows][channels]. */
 void det_observed_add(struct det_observed *observed, const float *values, int64_t rows);
 
-struct det_real_range {
-    double low, high; /* low <= 0 <= high */
-};
-
 /* By an observer other than AUTO:
  *   MINMAX      all that was seen
  *   AVERAGE     the means of the images' least and largest values
  *   PERCENTILE  all but one value of ten thousand
  *   SQUARES     the part of MINMAX's range with the least squared error of rounding and clamping
  */
-struct det_real_range det_observed_range(const struct det_observed *observed,
+struct det_real_range det_observed_range(struct det_observed *observed,
                                          det_quantisation_observer observer);
 
 #endif

@@ -21,7 +21,8 @@ struct det_quantise_job {
 };
 
 /* `real` [graph.param_floats]: what the weights stand for, and biases. Same bits for any number of
- * threads. As long as it is not accepted, the layers that cost most go back to float32. */
+ * threads. As long as it is not accepted, it is calibrated in other ways, then the layers that cost
+ * most go back to float32. */
 det_status det_quantise(struct det_context *context, const struct det_quantise_job *job,
                         float *real, struct det_quantised **quantised);
 

@@ -237,6 +237,7 @@ det_status det_model_quantisation(det_context *context, const det_model *model,
         made.images = q->images;
         made.observer = (det_quantisation_observer)q->observer;
         made.equalised = q->equalised;
+        made.biases_corrected = q->biases_corrected;
         made.score_error = q->score_error;
         made.box_error = q->box_error;
     }

@@ -8,7 +8,7 @@
 struct work {
     struct det_env *env;
     const struct det_graph *graph;
-    const struct det_observed *observed;
+    struct det_observed *observed;
     const float *params;
     const struct det_ranges_choice *choice;
     float *real;
@@ -181,7 +181,7 @@ static det_status make(const struct work *w)
 }
 
 det_status det_ranges_make(struct det_env *env, const struct det_graph *graph,
-                           const struct det_observed *observed, const float *params,
+                           struct det_observed *observed, const float *params,
                            const struct det_ranges_choice *choice, float *real,
                            struct det_quantised **quantised)
 {

@@ -18,7 +18,7 @@ struct det_ranges_choice {
  * block of what the 8-bit weights stand for, with biases corrected, is written; `observed` per
  * tensor. */
 det_status det_ranges_make(struct det_env *env, const struct det_graph *graph,
-                           const struct det_observed *observed, const float *params,
+                           struct det_observed *observed, const float *params,
                            const struct det_ranges_choice *choice, float *real,
                            struct det_quantised **quantised);
 

@@ -60,9 +60,8 @@ static void scale_channel(const struct det_graph *g, const struct det_op *op, fl
         params[weight->offset + k] *= factor;
 }
 
-int32_t exports_spoil(det_model *model, bool all)
+int32_t exports_spoil(det_model *model, float factor, bool all)
 {
-    const float factor = 4000;
     const struct det_graph *g = &model->graph;
     int32_t spoilt = 0;
     for (int32_t i = 0; i < g->op_count && (all || spoilt == 0); i++) {

@@ -13,11 +13,12 @@ void exports_spec(struct det_model_spec *spec, int32_t height, int32_t width, in
 det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
                          const char *const *names, det_model **model);
 
-/* Makes a channel of a tensor so large that the others are a step or two in 8 bits, and what reads
- * it as much smaller: in float32 the network stays the same. Of the first tensor that a 1 x 1
- * convolution alone reads and no activation bounds, or of all, how many is returned; `model` in the
- * training form. */
-int32_t exports_spoil(det_model *model, bool all);
+/* Makes a channel of a tensor so many times larger, and what reads it as much smaller: in float32
+ * the network stays the same. With EXPORTS_SPOILT the other channels are a step or two in 8 bits,
+ * and equalising them does not help. Of the first tensor that a 1 x 1 convolution alone reads and
+ * no activation bounds, or of all, how many is returned; `model` in the training form. */
+#define EXPORTS_SPOILT 4000
+int32_t exports_spoil(det_model *model, float factor, bool all);
 
 /* An export whose bytes can be changed before it is proved. */
 struct exports_file {

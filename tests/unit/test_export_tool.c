@@ -437,7 +437,7 @@ static void a_model_is_exported_in_8_bits(void **state)
     free(test_read_bytes(path, &floats));
     assert_true(bytes < floats);
     assert_int_equal(run_tool(out, sizeof out, "det-info %s/a/model.det", w.directory), 0);
-    assert_contains(out, " over 4 pictures\n");
+    assert_contains(out, " over 4 pictures, ");
     static const struct data_file files[] = {{"a.png", NULL}, {"b.png", NULL}, {0}};
     snprintf(path, sizeof path, "%s/pictures", w.directory);
     data_files_write(path, files);

@@ -1,5 +1,5 @@
-/* det-export --precision int8 --eval: as long as AP falls by more than --max_drop, layers go back
- * to float32, and each try is told. */
+/* det-export --precision int8 --eval: as long as AP falls by more than --max_drop, other
+ * calibrations are made, then layers go back to float32, and each try is told. */
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -72,7 +72,7 @@ static void write_inputs(const struct workspace *w, int32_t depth, bool all)
     spec.score_threshold = 1e-8f;
     assert_ok(det_context_env(context),
               exports_model(det_context_env(context), &spec, names, &model));
-    assert_true(exports_spoil(model, all) > 0);
+    assert_true(exports_spoil(model, EXPORTS_SPOILT, all) > 0);
     snprintf(path, sizeof path, "%s/m.det", w->directory);
     assert_context_ok(context, det_model_save(context, model, path));
     snprintf(path, sizeof path, "%s/r.tfrecord", w->directory);
@@ -99,48 +99,86 @@ static bool is_there(const struct workspace *w, const char *name)
     return access(path, F_OK) == 0;
 }
 
-static void layers_go_back_until_it_is_good(void **state)
+static double number_of(const cJSON *object, const char *name)
 {
-    (void)state;
-    struct workspace w;
-    char path[400];
-    workspace_make(&w, "export_tries");
-    write_inputs(&w, 8, false);
-    if (run_export(&w, "a", "--format det,onnx --max_drop 0.3") != 0)
-        fail_msg("%s", out);
+    return cJSON_GetNumberValue(cJSON_GetObjectItem(object, name));
+}
 
-    assert_contains(out, "  try 1: ");
-    assert_contains(out, "  try 2: ");
-    assert_contains(out, " layers in float32, ");
-    assert_null(strstr(out, "  try 3: "));
-    assert_true(is_there(&w, "a/model.det") && is_there(&w, "a/model.onnx"));
-    snprintf(path, sizeof path, "%s/a.json", w.directory);
+static const char *text_of(const cJSON *object, const char *name)
+{
+    return cJSON_GetStringValue(cJSON_GetObjectItem(object, name));
+}
+
+/* None but the last is good, which alone has more layers in float32. */
+static void check_json(const struct workspace *w, const char *name)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/%s", w->directory, name);
     char *text = test_read_text(path);
     cJSON *tree = cJSON_Parse(text);
     const cJSON *int8 = cJSON_GetObjectItem(tree, "int8");
     const cJSON *tries = cJSON_GetObjectItem(int8, "tries");
-    assert_int_equal(cJSON_GetArraySize(tries), 2);
-    const double float32 = cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "ap_float32"));
-    double ap[2], share[2];
-    for (int i = 0; i < 2; i++) {
-        ap[i] = cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetArrayItem(tries, i), "ap"));
-        share[i] =
-            cJSON_GetNumberValue(cJSON_GetObjectItem(cJSON_GetArrayItem(tries, i), "float_share"));
+    const int count = cJSON_GetArraySize(tries);
+    const double float32 = number_of(int8, "ap_float32");
+    const cJSON *first = cJSON_GetArrayItem(tries, 0), *last = cJSON_GetArrayItem(tries, count - 1);
+    assert_in_range(count, 3, 5);
+    for (int i = 0; i < count; i++) {
+        const cJSON *one = cJSON_GetArrayItem(tries, i);
+        const bool is_last = i == count - 1;
+        assert_int_equal(float32 - number_of(one, "ap") <= .3, is_last);
+        assert_int_equal(number_of(one, "float_share") > number_of(first, "float_share"), is_last);
+        assert_string_equal(text_of(one, "observer"), "minmax");
+        for (int k = 0; k < i && !is_last; k++) {
+            const cJSON *other = cJSON_GetArrayItem(tries, k);
+            assert_false(cJSON_Compare(cJSON_GetObjectItem(one, "equalised"),
+                                       cJSON_GetObjectItem(other, "equalised"), true) &&
+                         cJSON_Compare(cJSON_GetObjectItem(one, "biases_corrected"),
+                                       cJSON_GetObjectItem(other, "biases_corrected"), true));
+        }
     }
-    assert_true(float32 - ap[0] > .3 && float32 - ap[1] <= .3);
-    assert_true(share[1] > share[0] && share[1] < .25);
-    assert_true(ap[1] == cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "ap")));
-    assert_true(share[1] == cJSON_GetNumberValue(cJSON_GetObjectItem(int8, "float_share")));
+    assert_true(number_of(last, "float_share") < .25);
+    assert_true(number_of(last, "ap") == number_of(int8, "ap"));
+    assert_true(number_of(last, "float_share") == number_of(int8, "float_share"));
     cJSON_Delete(tree);
     free(text);
-    /* Formats of whole numbers alone get none: the first try is the last. */
-    assert_int_equal(run_export(&w, "b", "--format det,tflite --max_drop 0.3"), 1);
-    assert_contains(out,
-                    "more than --max_drop 0.3: nothing was written; the layers that cost most");
-    assert_null(strstr(out, "  try "));
-    assert_int_equal(run_export(&w, "b", "--int8_only --max_drop 0.3"), 1);
-    assert_null(strstr(out, "  try "));
-    assert_false(is_there(&w, "b/model.det") || is_there(&w, "b/model.tflite"));
+}
+
+static void layers_go_back_until_it_is_good(void **state)
+{
+    (void)state;
+    struct workspace w;
+    workspace_make(&w, "export_tries");
+    write_inputs(&w, 8, false);
+    if (run_export(&w, "a", "--format det,onnx --observer minmax --max_drop 0.3") != 0)
+        fail_msg("%s", out);
+    assert_contains(out, "  try 1: minmax, channels as they are, biases corrected: AP ");
+    assert_contains(out, ": minmax, channels equalised, biases corrected: AP ");
+    assert_contains(out, ": minmax, channels as they are, biases as they are: AP ");
+    assert_contains(out, " layers in float32, ");
+    assert_true(is_there(&w, "a/model.det") && is_there(&w, "a/model.onnx"));
+    check_json(&w, "a.json");
+    workspace_remove(&w);
+}
+
+/* Formats of whole numbers alone have nothing else. */
+static void all_in_8_bits_has_calibrations_alone(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"--format det,tflite --max_drop 0.3",
+                                          "--int8_only --max_drop 0.3"};
+    struct workspace w;
+    workspace_make(&w, "export_tries_whole");
+    write_inputs(&w, 8, false);
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        assert_int_equal(run_export(&w, "b", options[i]), 1);
+        assert_contains(out,
+                        "more than --max_drop 0.3: nothing was written; the layers that cost most");
+        assert_contains(out, "  try 2: ");
+        assert_contains(out, ": percentile, channels equalised, biases as they are: AP ");
+        assert_contains(out, "; the best of ");
+        assert_null(strstr(out, " layers in float32, "));
+        assert_false(is_there(&w, "b/model.det") || is_there(&w, "b/model.tflite"));
+    }
     workspace_remove(&w);
 }
 
@@ -154,11 +192,10 @@ static void too_much_in_float32_is_told(void **state)
     workspace_edit_config(&w, "depth: 8 num_layers", "depth: 64 num_layers");
     write_inputs(&w, 64, true);
     assert_int_equal(run_export(&w, "a", "--max_drop 0.1"), 1);
-    assert_contains(out, "  try 2: ");
+    assert_contains(out, " layers in float32, ");
     assert_contains(out,
                     "more than --max_drop 0.1: nothing was written; the layers that cost most");
-    assert_contains(out, "% of the multiplications, it is ");
-    assert_contains(out, ", and more would be too much");
+    assert_contains(out, "; the best of ");
     assert_false(is_there(&w, "a/model.det"));
     workspace_remove(&w);
 }
@@ -167,6 +204,7 @@ int test_export_tries(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(layers_go_back_until_it_is_good),
+        cmocka_unit_test(all_in_8_bits_has_calibrations_alone),
         cmocka_unit_test(too_much_in_float32_is_told),
     };
     return cmocka_run_group_tests_name("export_tries", tests, NULL, NULL);

@@ -196,12 +196,13 @@ static det_status tell(struct tool *tool, const det_model *model, const det_quan
     DET_TRY(find_layers(tool, model, &layers));
     DET_TRY(det_text_printf(
         env, &text,
-        "int8: %d of %d convolutions, ranges by %s over %lld pictures%s\n"
+        "int8: %d of %d convolutions, ranges by %s over %lld pictures%s%s\n"
         "  outputs differ from float32's by %.2g of the scores and %.2g of the boxes; layers that "
         "alone make the most:\n",
         info->layers - info->float_layers, info->layers,
         det_quantisation_observer_name(info->observer), (long long)info->images,
-        info->equalised ? ", channels equalised" : "", info->score_error, info->box_error));
+        info->equalised ? ", channels equalised" : "",
+        info->biases_corrected ? ", biases corrected" : "", info->score_error, info->box_error));
     for (size_t i = 0, named = 0; i < layers.count && named < TOLD; i++) {
         if (is_repeated(&layers, i))
             continue;
@@ -311,6 +312,7 @@ det_status eight_bits_json(struct tool *tool, const det_model *quantised,
     det_json_put_string(json, "observer", det_quantisation_observer_name(info.observer));
     det_json_put_int(json, "images", info.images);
     det_json_put_bool(json, "equalised", info.equalised != 0);
+    det_json_put_bool(json, "biases_corrected", info.biases_corrected != 0);
     det_json_put_value(json, "score_error", info.score_error);
     det_json_put_value(json, "box_error", info.box_error);
     det_json_open_list(json, "sensitivity");

@@ -36,9 +36,10 @@ struct eight_bits {
          "with tflite"},                                                                         \
     {                                                                                            \
         "max_drop", OPTION_DOUBLE, &(e)->max_drop, "X",                                          \
-            "of --precision int8 with --eval: while AP falls by more, layers that cost most go " \
-            "back to float32, up to a quarter of the work (not with --int8_only); nothing is "   \
-            "written when that is not enough"                                                    \
+            "of --precision int8 with --eval: while AP falls by more, other calibrations are "   \
+            "tried (other observers, unless one is named; channels and biases as they are), "    \
+            "then layers that cost most go back to float32, up to a quarter of the work (not "   \
+            "with --int8_only); nothing is written when that is not enough"                      \
     }
 
 /* What is wrong with them; NULL: nothing. `wanted`: --precision int8. */

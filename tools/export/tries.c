@@ -63,23 +63,48 @@ static det_status note(struct export_tries *t, const det_model *candidate)
     t->least = 0;
     for (size_t i = 1; i < t->files->count; i++)
         t->least = t->files->ap[i] < t->files->ap[t->least] ? i : t->least;
-    t->list[t->count++] = (struct export_try){.float_layers = info.float_layers,
-                                              .float_share = info.float_share,
-                                              .ap = stats_after(t)[DET_COCO_AP]};
+    t->list[t->count++] = (struct export_try){info, stats_after(t)[DET_COCO_AP]};
     return DET_OK;
+}
+
+/* The first ones are calibrations; in the later ones more layers are in float32. */
+static bool has_more_floats(const struct export_tries *t, const struct export_try *one)
+{
+    return one->info.float_layers > t->list[0].info.float_layers;
+}
+
+static det_status describe(const struct export_tries *t, const struct export_try *one,
+                           struct det_text *text)
+{
+    struct det_env *env = &t->tool->env;
+    const det_quantisation_info *info = &one->info;
+    if (has_more_floats(t, one))
+        return det_text_printf(env, text, "%d layers in float32, %.1f %% of the multiplications",
+                               info->float_layers, 100 * info->float_share);
+    return det_text_printf(env, text, "%s, channels %s, biases %s",
+                           det_quantisation_observer_name(info->observer),
+                           info->equalised ? "equalised" : "as they are",
+                           info->biases_corrected ? "corrected" : "as they are");
+}
+
+static det_status print_try(const struct export_tries *t, const struct export_try *one)
+{
+    struct det_text text = {0};
+    const det_status status = describe(t, one, &text);
+    if (status == DET_OK)
+        console_print("  try %zu: %s: AP %.4f, %.4f less\n", t->count, text.data, one->ap,
+                      stats_before(t)[DET_COCO_AP] - one->ap);
+    det_text_free(&t->tool->env, &text);
+    return status;
 }
 
 /* What the first one makes is told whole, each further one in a line until one is good. */
 static det_status tell(struct export_tries *t, const det_model *candidate, bool good)
 {
-    const struct export_try *last = &t->list[t->count - 1];
-    const double drop = stats_before(t)[DET_COCO_AP] - last->ap;
     if (t->count == 1)
         DET_TRY_RETURN(print_tables(t));
     if (t->count > 1 || (!good && !t->once))
-        console_print("  try %zu: %d layers in float32, %.1f %% of the multiplications: AP %.4f, "
-                      "%.4f less\n",
-                      t->count, last->float_layers, 100 * last->float_share, last->ap, drop);
+        DET_TRY_RETURN(print_try(t, &t->list[t->count - 1]));
     if (t->count > 1 && good)
         DET_TRY_RETURN(print_tables(t));
     return t->count == 1 && !good ? eight_bits_name_worst(t->tool, candidate, &t->worst) : DET_OK;
@@ -116,14 +141,16 @@ static int accept(void *user, const det_model *candidate)
 static det_status fail_of_drop(struct export_tries *t)
 {
     struct det_env *env = &t->tool->env;
-    const struct export_try *last = &t->list[t->count - 1];
+    const struct export_try *best = &t->list[0];
     struct det_text more = {0};
     det_status status = DET_OK;
-    if (t->count > 1)
-        DET_TRY(det_text_printf(env, &more,
-                                "; with %d layers in float32, %.0f %% of the multiplications, it "
-                                "is %.4f, and more would be too much",
-                                last->float_layers, 100 * last->float_share, last->ap));
+    for (size_t i = 1; i < t->count; i++)
+        best = t->list[i].ap > best->ap ? &t->list[i] : best;
+    if (t->count > 1) {
+        DET_TRY(
+            det_text_printf(env, &more, "; the best of %zu tries has %.4f: ", t->count, best->ap));
+        DET_TRY(describe(t, best, &more));
+    }
     status = det_fail(env, DET_STATUS_MISMATCH,
                       "AP falls from %.4f to %.4f in 8 bits, more than --max_drop %g: nothing was "
                       "written%s%s%s",
@@ -139,7 +166,7 @@ det_status export_tries_make(struct export_tries *t, const struct option_list *i
                              const det_model *model, det_model **quantised)
 {
     const struct eight_bits_judge judge = {accept, t};
-    t->once = t->eight_bits->only || det_model_is_trained_in_8_bits(model);
+    t->once = det_model_is_trained_in_8_bits(model);
     t->model = model;
     const det_status status =
         eight_bits_make(t->tool, t->eight_bits, image_dirs, model, &judge, quantised);
@@ -160,8 +187,12 @@ void export_tries_json(const struct export_tries *t, struct det_json_writer *jso
     det_json_open_list(json, "tries");
     for (size_t i = 0; i < t->count; i++) {
         det_json_open_object(json, NULL);
-        det_json_put_int(json, "float_layers", t->list[i].float_layers);
-        det_json_put_value(json, "float_share", t->list[i].float_share);
+        const det_quantisation_info *info = &t->list[i].info;
+        det_json_put_string(json, "observer", det_quantisation_observer_name(info->observer));
+        det_json_put_bool(json, "equalised", info->equalised != 0);
+        det_json_put_bool(json, "biases_corrected", info->biases_corrected != 0);
+        det_json_put_int(json, "float_layers", info->float_layers);
+        det_json_put_value(json, "float_share", info->float_share);
         det_json_put_value(json, "ap", t->list[i].ap);
         det_json_close_object(json);
     }

@@ -1,16 +1,17 @@
 /* tries.h: det-export --precision int8 --eval: a model in 8 bits is evaluated as its files will
- * be, and made anew with more layers in float32 as long as too much AP is lost. */
+ * be, and made anew by other calibrations, then with more layers in float32, as long as too much
+ * AP is lost. */
 #ifndef DET_TOOLS_EXPORT_TRIES_H
 #define DET_TOOLS_EXPORT_TRIES_H
 
 #include "common/tool.h"
+#include "det/quantisation.h"
 #include "export/eight_bits.h"
 #include "export/files.h"
 
 struct export_try {
-    int32_t float_layers;
-    double float_share; /* of the multiplications */
-    double ap;          /* of the file that has least */
+    det_quantisation_info info;
+    double ap; /* of the file that has least */
 };
 
 struct export_tries {
@@ -22,7 +23,7 @@ struct export_tries {
     struct export_files *files; /* of the last try */
 
     const det_model *model; /* in float32 */
-    bool once;              /* no layer can go back to float32 */
+    bool once;              /* the model was trained in 8 bits */
     det_evaluation *before; /* of the float32 model */
     struct export_try *list;
     size_t count, capacity;

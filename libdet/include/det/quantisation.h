@@ -86,12 +86,16 @@ typedef struct det_quantisation_settings {
     int (*progress)(void *user, int64_t done, int64_t total);
     void *progress_user;
     /** Whether a model that was made is good enough, which a program knows by evaluating it. More
-     * than 0 takes it, less stops with CANCELLED; with 0 the layers that cost most for
-     * their work go back to float32, a few at a time, and it is asked again, until more than
-     * DET_QUANTISATION_MOST_FLOAT of the multiplications would be in float32. With
-     * DET_QUANTISATION_FLOATS_NONE, and of a model that was trained in 8 bits, it is asked once.
-     * The candidate is lent; the one that is taken is what *quantised becomes. The context may be
-     * used. NULL, the default: the first one is taken. */
+     * than 0 takes it, less stops with CANCELLED; with 0 another is made and it is asked again.
+     * First come the other calibrations, which are as fast: by the other observers, with channels
+     * equalised or not, with biases corrected or not, as far as `observer`, `equalise` and
+     * `correct_biases` leave that open; none whose outputs differ from float32's more than twice as
+     * much as the best one's, the best first. Then, as the first one was calibrated, the layers
+     * that cost most for their work go back to float32, a few at a time, until more than
+     * DET_QUANTISATION_MOST_FLOAT of the multiplications would be in float32; with
+     * DET_QUANTISATION_FLOATS_NONE none does. Of a model that was trained in 8 bits it is asked
+     * once. The candidate is lent; the one that is taken is what *quantised becomes. The context
+     * may be used. NULL, the default: the first one is taken. */
     int (*accept)(void *user, const det_model *candidate);
     void *accept_user;
 } det_quantisation_settings;
@@ -129,7 +133,7 @@ typedef struct det_quantisation_info {
     int32_t equalised;    /**< channels were scaled */
     int64_t images;       /**< that the ranges were taken from; 0: by training */
     det_quantisation_observer observer;
-    int32_t reserved;
+    int32_t biases_corrected; /**< by what rounding the weights adds to them */
     /** of the outputs on some of these, in shares of what the float32 network gives: root of the
      * mean squared difference of scores, and of box encodings weighted by their score */
     double score_error, box_error;
@@ -146,7 +150,8 @@ typedef struct det_quantisation_layer {
     const char *name;   /**< the weight's name; levels that share weights have the same */
     int32_t is_float;
     int32_t reserved;
-    /** of the outputs as above, the larger one, when this layer alone is in 8 bits */
+    /** of the outputs as above, the larger one, when this layer alone is in 8 bits as the model
+     * that was made first is calibrated */
     double error;
 } det_quantisation_layer;
 

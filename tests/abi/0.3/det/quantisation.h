@@ -59,7 +59,7 @@ typedef struct det_quantisation_info {
     int32_t equalised;
     int64_t images;
     det_quantisation_observer observer;
-    int32_t reserved;
+    int32_t biases_corrected;
     double score_error, box_error;
     double float_share;
 } det_quantisation_info;
