@@ -1,5 +1,5 @@
-/* det/dataset.h: a set of a program dealt out, counted, shown and written; readers and label maps of
- * the program's own; no memory. */
+/* det/dataset.h: a program's set dealt out, counted, shown and written; readers and label maps of
+ * its own; no memory. */
 #include <unistd.h>
 
 #include "base/context.h"

@@ -1,5 +1,5 @@
-/* det/sample_source.h: training, evaluation and recalibration on a program's own images and boxes are
- * those on records of the same content. */
+/* det/sample_source.h: training, evaluation and recalibration on a program's own images and boxes
+ * are those on records of the same content. */
 #include <math.h>
 #include <unistd.h>
 
