@@ -5,12 +5,8 @@
 
 void exports_spec(struct det_model_spec *spec, int32_t height, int32_t width, int32_t classes)
 {
-    det_model_spec_default(spec, height, classes);
+    formula_spec(spec, height, classes);
     spec->input_width = width;
-    spec->depth_multiplier = 0.1F;
-    spec->min_depth = 8;
-    spec->fpn_depth = spec->head_depth = 16;
-    spec->head_layers = 1;
     spec->score_threshold = 0.01F;
     spec->max_per_class = spec->max_total = 20;
 }

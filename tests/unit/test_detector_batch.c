@@ -35,12 +35,7 @@ static det_model *make_model(struct fixture *f, int32_t height, int32_t width, b
                              bool folded)
 {
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = 16;
-    spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     spec.input_height = height;
     spec.input_width = width;
     if (keep_aspect) {

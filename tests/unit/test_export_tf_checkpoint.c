@@ -223,11 +223,7 @@ static void each_allocation_may_fail(void **state)
 static void make_model(struct test_env *t, bool folded, det_model **model)
 {
     struct det_model_spec spec;
-    det_model_spec_default(&spec, 64, 2);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, 64, 2);
     assert_ok(&t->env, det_model_create(&t->env, &spec, folded, NULL, model));
     if (!folded)
         formula_params(&(*model)->graph, (*model)->owned);

@@ -19,11 +19,7 @@ static const char *const names[CLASSES] = {"Waschbär", NULL, "浣熊\nund \"Co\
 static struct det_model_spec small_spec(void)
 {
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1F;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     return spec;
 }
 

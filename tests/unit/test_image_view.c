@@ -439,11 +439,7 @@ static void make_detector(struct detection *d)
     settings.threads = 2;
     assert_int_equal(det_context_create(&d->context, &settings), DET_OK);
     d->env = det_context_env(d->context);
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     assert_ok(d->env, det_model_create(d->env, &spec, false, NULL, &d->model));
     formula_params(&d->model->graph, d->model->owned);
     det_detector_settings_default(&detector);
