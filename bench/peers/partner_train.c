@@ -22,13 +22,8 @@ struct partner {
 static det_status open_partner(struct partner *p, int size, int batch, int threads,
                                const char *precision)
 {
-    det_context_settings settings;
     struct det_learner_settings training;
-    det_context_settings_default(&settings);
-    settings.threads = threads;
-    settings.device = "cpu";
-    settings.precision = precision;
-    DET_TRY_RETURN(det_context_create(&p->context, &settings));
+    DET_TRY_RETURN(partner_open(threads, precision, &p->context));
     p->env = det_context_env(p->context);
     det_learner_settings_default(&training);
     bench_batch_make(p->env, size, batch, &p->batch);
