@@ -3,6 +3,7 @@
 #include "devices/context.h"
 #include "support/formula.h"
 #include "support/pixels.h"
+#include "support/workspace.h"
 
 det_model *small_detector_model(struct det_env *env, const struct det_model_spec *spec)
 {
@@ -25,11 +26,7 @@ void small_detector_make(struct small_detector *f, const struct det_model_spec *
 {
     *f = (struct small_detector){0};
     test_env_init(&f->t);
-    det_context_settings settings;
-    det_context_settings_default(&settings);
-    settings.allocator = test_env_hooks(&f->t);
-    settings.threads = 2;
-    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
+    f->context = workspace_machine(&f->t, 2);
     f->env = det_context_env(f->context);
     f->model = small_detector_model(f->env, spec);
     det_detector_settings detector;

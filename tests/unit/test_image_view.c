@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "support/formula.h"
 #include "support/mem.h"
-#include "support/test.h"
+#include "support/workspace.h"
 
 /* --- colours --- */
 
@@ -430,14 +430,10 @@ struct detection {
 static void make_detector(struct detection *d)
 {
     struct det_model_spec spec;
-    det_context_settings settings;
     det_detector_settings detector;
     *d = (struct detection){0};
     test_env_init(&d->t);
-    det_context_settings_default(&settings);
-    settings.allocator = test_env_hooks(&d->t);
-    settings.threads = 2;
-    assert_int_equal(det_context_create(&d->context, &settings), DET_OK);
+    d->context = workspace_machine(&d->t, 2);
     d->env = det_context_env(d->context);
     formula_spec(&spec, SIDE, CLASSES);
     assert_ok(d->env, det_model_create(d->env, &spec, false, NULL, &d->model));

@@ -5,31 +5,10 @@
 
 #include "support/sample_program.h"
 
-struct run {
-    struct test_env t;
-    det_context *context;
-    det_pipeline_config *config;
-    det_trainer *trainer;
-};
-
-static void run_open(struct run *r, const struct workspace *w, int threads)
-{
-    *r = (struct run){0};
-    test_env_init(&r->t);
-    r->context = workspace_context(&r->t, threads);
-    assert_context_ok(r->context, det_pipeline_config_load(r->context, w->config, &r->config));
-}
-
-static void run_close(struct run *r)
-{
-    det_trainer_destroy(&r->trainer);
-    det_pipeline_config_destroy(&r->config);
-    det_context_destroy(&r->context);
-    test_env_check(&r->t);
-}
-
-static det_status train(struct run *r, const struct workspace *w, const struct sample_program *p,
-                        int64_t steps, int64_t eval_every)
+/* The run stays open. */
+static det_status train(struct workspace_run *r, const struct workspace *w,
+                        const struct sample_program *p, int threads, int64_t steps,
+                        int64_t eval_every)
 {
     det_trainer_settings settings;
     det_evaluation_settings evaluating;
@@ -43,19 +22,18 @@ static det_status train(struct run *r, const struct workspace *w, const struct s
     settings.evaluation = &evaluating;
     if (p != NULL)
         settings.samples = evaluating.samples = &p->source;
-    const det_status status = det_trainer_create(r->context, r->config, &settings, &r->trainer);
-    return status != DET_OK ? status : det_trainer_run(r->trainer, NULL, NULL);
+    DET_TRY_RETURN(workspace_run_open(r, w, &settings, threads));
+    return det_trainer_run(r->trainer, NULL, NULL);
 }
 
 /* To step `steps`; the last checkpoint's bytes (malloc). */
 static char *train_to(const struct workspace *w, const struct sample_program *p, int threads,
                       int64_t steps, int64_t eval_every, size_t *bytes)
 {
-    struct run r;
+    struct workspace_run r;
     char path[400];
-    run_open(&r, w, threads);
-    assert_context_ok(r.context, train(&r, w, p, steps, eval_every));
-    run_close(&r);
+    assert_context_ok(r.context, train(&r, w, p, threads, steps, eval_every));
+    workspace_run_close(&r);
     snprintf(path, sizeof path, "%s/ckpt-%lld.det", w->model_dir, (long long)steps);
     return test_read_bytes(path, bytes);
 }
@@ -106,30 +84,27 @@ static void a_failing_sample_ends_a_step(void **state)
     (void)state;
     struct workspace w;
     struct sample_program p;
-    struct run r;
+    struct workspace_run r;
     size_t bytes = 0;
     workspace_make(&w, "source_fails");
     sample_program_open(&p);
     free(train_to(&w, &p, 1, 2, 0, &bytes));
     p.change = sample_program_fails;
     p.only_loading = true;
-    run_open(&r, &w, 2);
     assert_context_fails(r.context, DET_STATUS_IO,
                          "sample 4 (4.jpg): the program could not fill it in (7)",
-                         train(&r, &w, &p, 9, 0));
-    run_close(&r);
+                         train(&r, &w, &p, 2, 9, 0));
+    workspace_run_close(&r);
     p.change = another_class;
-    run_open(&r, &w, 2);
     assert_context_fails(r.context, DET_STATUS_CORRUPT, "its objects are others",
-                         train(&r, &w, &p, 9, 0));
-    run_close(&r);
+                         train(&r, &w, &p, 2, 9, 0));
+    workspace_run_close(&r);
     p.only_loading = false;
     p.change = nan_box;
-    run_open(&r, &w, 2);
     assert_context_fails(r.context, DET_STATUS_CORRUPT, "sample 4 (4.jpg): object 0: box ymin",
-                         train(&r, &w, &p, 9, 0));
+                         train(&r, &w, &p, 2, 9, 0));
     assert_null(r.trainer);
-    run_close(&r);
+    workspace_run_close(&r);
     p.change = NULL;
     free(train_to(&w, &p, 1, 9, 0, &bytes));
     sample_program_close(&p);
@@ -141,7 +116,7 @@ static void figures_and_statistics_are_those_of_records(void **state)
     (void)state;
     struct workspace w;
     struct sample_program p;
-    struct run r;
+    struct workspace_run r;
     char path[400], *exported[2];
     size_t bytes[2];
     double stats[2][DET_COCO_STAT_COUNT];
@@ -151,7 +126,7 @@ static void figures_and_statistics_are_those_of_records(void **state)
     workspace_make(&w, "source_figures");
     sample_program_open(&p);
     free(train_to(&w, NULL, 1, 4, 0, &bytes[0]));
-    run_open(&r, &w, 2);
+    assert_context_ok(r.context, workspace_run_open(&r, &w, NULL, 2));
     det_evaluation_settings_default(&evaluating);
     det_recalibration_settings_default(&recalibrating);
     snprintf(path, sizeof path, "%s/ckpt-4.det", w.model_dir);
@@ -181,7 +156,7 @@ static void figures_and_statistics_are_those_of_records(void **state)
     for (int i = 0; i < 2; i++)
         free(exported[i]);
     det_model_destroy(&model);
-    run_close(&r);
+    workspace_run_close(&r);
     sample_program_close(&p);
     workspace_remove(&w);
 }
