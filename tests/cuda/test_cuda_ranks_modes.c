@@ -486,7 +486,7 @@ static void settings_are_heard(void **state)
 /* --- arithmetic --- */
 
 /* Means over the ranks in their order; seconds over an update's batches, and none of an update
- * of which one rank does not know a batch's. */
+ * of which one rank does not know a batch's, whose -1 is less than any second here. */
 static void figures_are_added_up(void **state)
 {
     (void)state;
@@ -501,7 +501,7 @@ static void figures_are_added_up(void **state)
             for (int32_t r = 0; r < 3; r++) {
                 figures[r] = (struct det_rank_figures){.losses = {r + 1, 2 * r, .5, 3 * r + 1.5},
                                                        .matched_anchors = 10 + r,
-                                                       .seconds = .1 * (r + 1) + batch};
+                                                       .seconds = 1.5 * (r + 1) + batch};
             }
             if (unknown > 0 && batch == unknown % 2)
                 figures[unknown - 1].seconds = -1;
@@ -516,7 +516,7 @@ static void figures_are_added_up(void **state)
             assert_int_equal(result.matched_anchors, 33);
             assert_int_equal(result.rank_seconds == NULL, unknown > 0 && batch >= unknown % 2);
             for (int32_t r = 0; r < 3 && result.rank_seconds != NULL; r++)
-                assert_near(result.rank_seconds[r], (batch + 1) * .1 * (r + 1) + batch, 1e-12);
+                assert_near(result.rank_seconds[r], (batch + 1) * 1.5 * (r + 1) + batch, 1e-12);
         }
 }
 
