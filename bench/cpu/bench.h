@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "det/context.h"
 #include "model/graph.h"
 
 struct cJSON;
@@ -130,9 +131,12 @@ det_status bench_quantise(struct det_env *env, const struct det_graph *graph, co
 /* --- batch.c --- */
 
 struct det_ground_truth;
+struct det_learner;
+struct det_learner_settings;
+struct det_step_result;
 
 struct bench_batch {
-    int count;
+    int size, count;
     float *images; /* [count][size][size][3] of 0..255 */
     size_t floats;
     struct det_ground_truth *truths; /* [count], class 0 */
@@ -140,6 +144,15 @@ struct bench_batch {
 
 void bench_batch_make(struct det_env *env, int size, int batch, struct bench_batch *made);
 void bench_batch_free(struct det_env *env, struct bench_batch *batch);
+/* What learns from them: the usual network with the parameters of seed 1. settings->batch_size
+ * becomes the batch's. */
+det_status bench_learner_create(det_context *context, const struct bench_batch *batch,
+                                struct det_learner_settings *settings,
+                                struct det_learner **learner);
+/* A step, and how long it took. */
+det_status bench_learner_step(det_context *context, struct det_learner *learner,
+                              const struct bench_batch *batch, double *seconds,
+                              struct det_step_result *result);
 
 /* --- the benchmarks --- */
 

@@ -6,33 +6,24 @@
 #include "det/det.h"
 #include "devices/context.h"
 #include "json_line.h"
-#include "support/clock.h"
 #include "train/learner.h"
 
-enum { CLASSES = 1, WARM_UP = 2 };
+enum { WARM_UP = 2 };
 
 static det_status run(det_context *context, int size, int batch, int repeat, double *seconds,
                       double *loss)
 {
     struct det_env *env = det_context_env(context);
-    const struct det_compute *compute = det_context_compute(context);
-    struct det_model_spec spec;
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
-    det_status status = DET_OK;
-    det_model_spec_default(&spec, size, CLASSES);
-    det_learner_settings_default(&settings);
-    settings.batch_size = batch;
     struct bench_batch made;
+    det_status status = DET_OK;
+    det_learner_settings_default(&settings);
     bench_batch_make(env, size, batch, &made);
-    DET_TRY(
-        det_learner_create(env, &spec, &settings, compute->backend, compute->device, 1, &learner));
-    for (int i = 0; i < repeat + WARM_UP; i++) {
+    DET_TRY(bench_learner_create(context, &made, &settings, &learner));
+    for (int i = -WARM_UP; i < repeat; i++) {
         struct det_step_result result;
-        const double start = det_clock_seconds();
-        DET_TRY(det_learner_step(env, learner, made.images, made.truths, 0.001f, &result));
-        if (i >= WARM_UP)
-            seconds[i - WARM_UP] = det_clock_seconds() - start;
+        DET_TRY(bench_learner_step(context, learner, &made, &seconds[i < 0 ? 0 : i], &result));
         *loss = result.total_loss;
     }
 fail:

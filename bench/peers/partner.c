@@ -54,6 +54,16 @@ det_status partner_print_device(struct det_env *env, const char *device)
     return json_line_close(&line);
 }
 
+det_status partner_open(int threads, const char *precision, det_context **context)
+{
+    det_context_settings settings;
+    det_context_settings_default(&settings);
+    settings.threads = threads;
+    settings.device = "cpu";
+    settings.precision = precision;
+    return det_context_create(context, &settings);
+}
+
 int main(int argc, char **argv)
 {
     const char *precision = argc == 6 ? argv[5] : "f32";

@@ -38,6 +38,9 @@ void partner_put_times(struct json_line *line, const double *ms, int count);
 /* The first line, when the partner is ready. */
 det_status partner_print_device(struct det_env *env, const char *device);
 
+/* On the CPU. */
+det_status partner_open(int threads, const char *precision, det_context **context);
+
 int partner_detect(const char *model, int size, int threads, const char *precision);
 int partner_train(int size, int batch, int threads, const char *precision);
 

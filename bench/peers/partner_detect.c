@@ -49,13 +49,8 @@ static det_status open_runner(struct partner *p)
 static det_status open_partner(struct partner *p, const char *path, int size, int threads,
                                const char *precision)
 {
-    det_context_settings settings;
     det_detector_settings detecting;
-    det_context_settings_default(&settings);
-    settings.threads = threads;
-    settings.device = "cpu";
-    settings.precision = precision;
-    DET_TRY_RETURN(det_context_create(&p->context, &settings));
+    DET_TRY_RETURN(partner_open(threads, precision, &p->context));
     p->env = det_context_env(p->context);
     DET_TRY_RETURN(det_model_load(p->context, path, &p->model));
     p->spec = p->model->spec;

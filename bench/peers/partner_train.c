@@ -7,17 +7,14 @@
 #include "devices/context.h"
 #include "model/targets.h"
 #include "partner.h"
-#include "support/clock.h"
 #include "support/mem.h"
 #include "train/learner.h"
 
-enum { MOST_STEPS = 200, CLASSES = 1 };
-#define LEARNING_RATE 0.001f
+enum { MOST_STEPS = 200 };
 
 struct partner {
     det_context *context;
     struct det_env *env;
-    struct det_learner_settings settings;
     struct det_learner *learner;
     struct bench_batch batch;
 };
@@ -25,21 +22,12 @@ struct partner {
 static det_status open_partner(struct partner *p, int size, int batch, int threads,
                                const char *precision)
 {
-    det_context_settings settings;
-    struct det_model_spec spec;
-    det_context_settings_default(&settings);
-    settings.threads = threads;
-    settings.device = "cpu";
-    settings.precision = precision;
-    DET_TRY_RETURN(det_context_create(&p->context, &settings));
+    struct det_learner_settings training;
+    DET_TRY_RETURN(partner_open(threads, precision, &p->context));
     p->env = det_context_env(p->context);
-    det_model_spec_default(&spec, size, CLASSES);
-    det_learner_settings_default(&p->settings);
-    p->settings.batch_size = batch;
+    det_learner_settings_default(&training);
     bench_batch_make(p->env, size, batch, &p->batch);
-    const struct det_compute *compute = det_context_compute(p->context);
-    return det_learner_create(p->env, &spec, &p->settings, compute->backend, compute->device, 1,
-                              &p->learner);
+    return bench_learner_create(p->context, &p->batch, &training, &p->learner);
 }
 
 /* The network and all that its loss is made of. */
@@ -48,8 +36,9 @@ static det_status write_all(struct partner *p, const char *directory)
     const struct det_learner *l = p->learner;
     const size_t rows = (size_t)p->batch.count * (size_t)l->graph.anchor_count;
     struct det_targets *t = NULL;
-    DET_TRY_RETURN(det_targets_create(p->env, &p->settings.targets, (const float(*)[4])l->anchors,
-                                      l->graph.anchor_count, CLASSES, p->batch.count, &t));
+    DET_TRY_RETURN(det_targets_create(p->env, &l->settings.targets, (const float(*)[4])l->anchors,
+                                      l->graph.anchor_count, l->spec.num_classes, p->batch.count,
+                                      &t));
     det_status status =
         det_targets_assign(p->env, t, p->context->pool, p->batch.truths, p->batch.count);
     if (status == DET_OK &&
@@ -71,10 +60,8 @@ static det_status run_steps(struct partner *p, int count)
     static double ms[MOST_STEPS];
     static struct det_step_result results[MOST_STEPS];
     for (int i = 0; i < count; i++) {
-        const double start = det_clock_seconds();
-        DET_TRY_RETURN(det_learner_step(p->env, p->learner, p->batch.images, p->batch.truths,
-                                        LEARNING_RATE, &results[i]));
-        ms[i] = (det_clock_seconds() - start) * 1e3;
+        DET_TRY_RETURN(bench_learner_step(p->context, p->learner, &p->batch, &ms[i], &results[i]));
+        ms[i] *= 1e3;
     }
     struct json_line line;
     json_line_open(&line, p->env);

@@ -10,10 +10,9 @@
 #include "det/det.h"
 #include "devices/context.h"
 #include "json_line.h"
-#include "support/clock.h"
 #include "train/learner.h"
 
-enum { WARM_UP = 3, CLASSES = 1, NUMBERS = 5 };
+enum { WARM_UP = 3, NUMBERS = 5 };
 
 struct job {
     int size, batch, steps, rounds, threads;
@@ -32,31 +31,22 @@ static det_status run_round(det_context *context, det_communicator *communicator
                             const struct job *job, const struct bench_batch *made, int round,
                             const struct variant *v)
 {
-    struct det_env *env = det_context_env(context);
-    const struct det_compute *compute = det_context_compute(context);
-    struct det_model_spec spec;
     struct det_learner_settings settings;
     struct det_learner *learner = NULL;
     det_status status = DET_OK;
-    det_model_spec_default(&spec, job->size, CLASSES);
     det_learner_settings_default(&settings);
-    settings.batch_size = job->batch;
     settings.communicator = communicator;
     settings.bucket_floats = v->bucket_floats;
     settings.bf16_gradients = v->bf16;
-    DET_TRY(
-        det_learner_create(env, &spec, &settings, compute->backend, compute->device, 1, &learner));
+    DET_TRY(bench_learner_create(context, made, &settings, &learner));
     for (int i = -WARM_UP; i < job->steps; i++) {
+        const int at = round * job->steps + (i < 0 ? 0 : i);
         struct det_step_result result;
-        const double start = det_clock_seconds();
-        DET_TRY(det_learner_step(env, learner, made->images, made->truths, 0.001f, &result));
-        if (i < 0)
-            continue;
-        v->seconds[round * job->steps + i] = det_clock_seconds() - start;
-        v->wait[round * job->steps + i] = result.rank_wait_seconds;
+        DET_TRY(bench_learner_step(context, learner, made, &v->seconds[at], &result));
+        v->wait[at] = result.rank_wait_seconds;
     }
 fail:
-    det_learner_destroy(env, &learner);
+    det_learner_destroy(det_context_env(context), &learner);
     return status;
 }
 

@@ -165,6 +165,29 @@ static det_status read_image(const struct det_coco_place *place, struct det_json
     return det_json_string(place->env, values[3], &image->file_name);
 }
 
+/* A list whose entries have ids of their own: what is kept of them is read into an array. */
+struct entries {
+    struct det_json list;
+    size_t count;
+    struct id_place *ids; /* [count], of those that are kept */
+    bool *doubles;        /* [count] */
+};
+
+static det_status open_entries(const struct reading *r, const char *name, struct entries *e)
+{
+    struct det_env *env = r->env;
+    *e = (struct entries){0};
+    DET_TRY_RETURN(find_list(env, r->path, r->root, name, true, &e->list, &e->count));
+    DET_TRY_RETURN(det_alloc(env, &e->ids, e->count, sizeof *e->ids, name));
+    return det_alloc(env, &e->doubles, e->count, sizeof *e->doubles, name);
+}
+
+static void close_entries(struct det_env *env, struct entries *e)
+{
+    det_free(env, &e->doubles);
+    det_free(env, &e->ids);
+}
+
 static const char *image_name(const void *images, size_t position)
 {
     const char *name = ((const struct det_coco_image *)images)[position].file_name;
@@ -175,22 +198,18 @@ static det_status read_images(const struct reading *r)
 {
     struct det_env *env = r->env;
     struct det_coco_dataset *dataset = r->dataset;
-    struct det_json list = {0};
-    size_t count = 0, kept = 0;
-    struct id_place *ids = NULL;
-    bool *doubles = NULL;
+    struct entries all;
+    size_t kept = 0;
     det_status status = DET_OK;
-    DET_TRY(find_list(env, r->path, r->root, "images", true, &list, &count));
-    DET_TRY(det_alloc(env, &dataset->images, count, sizeof *dataset->images, "images"));
-    DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "images"));
-    DET_TRY(det_alloc(env, &doubles, count, sizeof *doubles, "images"));
+    DET_TRY(open_entries(r, "images", &all));
+    DET_TRY(det_alloc(env, &dataset->images, all.count, sizeof *dataset->images, "images"));
     struct det_json_entry first;
-    if (det_json_first(list, &first) &&
+    if (det_json_first(all.list, &first) &&
         det_json_kind(det_json_get(first.value, "id")) == DET_JSON_STRING)
-        DET_TRY(collect_names(r, list, count));
+        DET_TRY(collect_names(r, all.list, all.count));
     struct det_coco_place place = place_in(r, "images");
     struct det_json_entry entry;
-    for (bool more = det_json_first(list, &entry); more;
+    for (bool more = det_json_first(all.list, &entry); more;
          more = det_json_next(&entry), place.index++) {
         struct det_coco_image *image = &dataset->images[dataset->image_count];
         status = read_image(&place, entry.value, &dataset->names, image);
@@ -201,19 +220,19 @@ static det_status read_images(const struct reading *r)
         }
         const size_t position = dataset->image_count++;
         DET_TRY(status);
-        ids[position] = (struct id_place){image->id, place.index, position};
+        all.ids[position] = (struct id_place){image->id, place.index, position};
     }
-    DET_TRY(mark_doubles(&place, ids, dataset->image_count, dataset->images, image_name, doubles));
+    DET_TRY(mark_doubles(&place, all.ids, dataset->image_count, dataset->images, image_name,
+                         all.doubles));
     for (size_t i = 0; i < dataset->image_count; i++) {
-        if (doubles[i])
+        if (all.doubles[i])
             det_free(env, &dataset->images[i].file_name);
         else
             dataset->images[kept++] = dataset->images[i];
     }
     dataset->image_count = kept;
 fail:
-    det_free(env, &doubles);
-    det_free(env, &ids);
+    close_entries(env, &all);
     return status;
 }
 
@@ -253,18 +272,15 @@ static det_status read_categories(const struct reading *r)
 {
     struct det_env *env = r->env;
     struct det_coco_dataset *dataset = r->dataset;
-    struct det_json list = {0};
-    size_t count = 0, kept = 0;
-    struct id_place *ids = NULL;
-    bool *doubles = NULL;
+    struct entries all;
+    size_t kept = 0;
     det_status status = DET_OK;
-    DET_TRY(find_list(env, r->path, r->root, "categories", true, &list, &count));
-    DET_TRY(det_alloc(env, &dataset->categories, count, sizeof *dataset->categories, "categories"));
-    DET_TRY(det_alloc(env, &ids, count, sizeof *ids, "categories"));
-    DET_TRY(det_alloc(env, &doubles, count, sizeof *doubles, "categories"));
+    DET_TRY(open_entries(r, "categories", &all));
+    DET_TRY(
+        det_alloc(env, &dataset->categories, all.count, sizeof *dataset->categories, "categories"));
     struct det_coco_place place = place_in(r, "categories");
     struct det_json_entry entry;
-    for (bool more = det_json_first(list, &entry); more;
+    for (bool more = det_json_first(all.list, &entry); more;
          more = det_json_next(&entry), place.index++) {
         struct det_coco_category *category = &dataset->categories[dataset->category_count];
         status = read_category(&place, entry.value, category);
@@ -274,20 +290,19 @@ static det_status read_categories(const struct reading *r)
         }
         const size_t position = dataset->category_count++;
         DET_TRY(status);
-        ids[position] = (struct id_place){category->id, place.index, position};
+        all.ids[position] = (struct id_place){category->id, place.index, position};
     }
-    DET_TRY(mark_doubles(&place, ids, dataset->category_count, dataset->categories, category_name,
-                         doubles));
+    DET_TRY(mark_doubles(&place, all.ids, dataset->category_count, dataset->categories,
+                         category_name, all.doubles));
     for (size_t i = 0; i < dataset->category_count; i++) {
-        if (doubles[i])
+        if (all.doubles[i])
             free_category(env, &dataset->categories[i]);
         else
             dataset->categories[kept++] = dataset->categories[i];
     }
     dataset->category_count = kept;
 fail:
-    det_free(env, &doubles);
-    det_free(env, &ids);
+    close_entries(env, &all);
     return status;
 }
 

@@ -62,83 +62,98 @@ static void put_detection(struct det_json_writer *json, const struct det_coco_de
     det_json_close_object(json);
 }
 
-/* Hands what is there over to the writer. */
-static det_status flush(struct det_json_writer *json, struct det_writer *writer)
+/* A file under way. */
+struct output {
+    struct det_writer writer;
+    struct det_text text;
+    struct det_json_writer json;
+};
+
+static det_status open_output(struct det_env *env, const char *path, struct output *o)
 {
-    DET_TRY_RETURN(json->status);
-    DET_TRY_RETURN(det_writer_write(json->env, writer, json->text->data, json->text->length));
-    json->text->length = 0;
+    o->text = (struct det_text){0};
+    det_json_begin(&o->json, env, &o->text, DET_JSON_SPACED);
+    return det_writer_open(env, path, &o->writer);
+}
+
+/* Hands what is there over to the writer. */
+static det_status flush(struct output *o)
+{
+    DET_TRY_RETURN(o->json.status);
+    DET_TRY_RETURN(det_writer_write(o->json.env, &o->writer, o->text.data, o->text.length));
+    o->text.length = 0;
     return DET_OK;
+}
+
+static det_status finish(struct output *o)
+{
+    det_json_line(&o->json, 0);
+    DET_TRY_RETURN(det_json_end(&o->json));
+    DET_TRY_RETURN(flush(o));
+    return det_writer_commit(o->json.env, &o->writer);
+}
+
+/* The file is there when all went well. */
+static det_status close_output(struct output *o, det_status status)
+{
+    if (status == DET_OK)
+        status = finish(o);
+    if (status != DET_OK)
+        det_writer_discard(o->json.env, &o->writer);
+    det_text_free(o->json.env, &o->text);
+    return status;
 }
 
 det_status det_coco_json_write_dataset(struct det_env *env, const char *path,
                                        const struct det_coco_dataset *dataset)
 {
-    struct det_writer writer;
-    struct det_text text = {0};
-    struct det_json_writer json;
-    det_json_begin(&json, env, &text, DET_JSON_SPACED);
-    DET_TRY_RETURN(det_writer_open(env, path, &writer));
+    struct output o;
+    struct det_json_writer *json = &o.json;
     det_status status = DET_OK;
-    det_json_open_object(&json, NULL);
-    det_json_open_list(&json, "images");
+    DET_TRY_RETURN(open_output(env, path, &o));
+    det_json_open_object(json, NULL);
+    det_json_open_list(json, "images");
     for (size_t i = 0; i < dataset->image_count; i++) {
-        det_json_line(&json, 1);
-        put_image(&json, &dataset->images[i], &dataset->names);
-        DET_TRY(flush(&json, &writer));
+        det_json_line(json, 1);
+        put_image(json, &dataset->images[i], &dataset->names);
+        DET_TRY(flush(&o));
     }
-    det_json_close_list(&json);
-    det_json_line(&json, 0);
-    det_json_open_list(&json, "categories");
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_list(json, "categories");
     for (size_t i = 0; i < dataset->category_count; i++) {
-        det_json_line(&json, 1);
-        put_category(&json, &dataset->categories[i]);
+        det_json_line(json, 1);
+        put_category(json, &dataset->categories[i]);
     }
-    det_json_close_list(&json);
-    det_json_line(&json, 0);
-    det_json_open_list(&json, "annotations");
+    det_json_close_list(json);
+    det_json_line(json, 0);
+    det_json_open_list(json, "annotations");
     for (size_t i = 0; i < dataset->annotation_count; i++) {
-        det_json_line(&json, 1);
-        put_annotation(&json, &dataset->annotations[i], &dataset->names);
-        DET_TRY(flush(&json, &writer));
+        det_json_line(json, 1);
+        put_annotation(json, &dataset->annotations[i], &dataset->names);
+        DET_TRY(flush(&o));
     }
-    det_json_close_list(&json);
-    det_json_close_object(&json);
-    det_json_line(&json, 0);
-    DET_TRY(det_json_end(&json));
-    DET_TRY(flush(&json, &writer));
-    DET_TRY(det_writer_commit(env, &writer));
+    det_json_close_list(json);
+    det_json_close_object(json);
 fail:
-    if (status != DET_OK)
-        det_writer_discard(env, &writer);
-    det_text_free(env, &text);
-    return status;
+    return close_output(&o, status);
 }
 
 det_status det_coco_json_write_detections(struct det_env *env, const char *path,
                                           const struct det_coco_detection *items, size_t count,
                                           const struct det_coco_names *names)
 {
-    struct det_writer writer;
-    struct det_text text = {0};
-    struct det_json_writer json;
-    det_json_begin(&json, env, &text, DET_JSON_SPACED);
-    DET_TRY_RETURN(det_writer_open(env, path, &writer));
+    struct output o;
+    struct det_json_writer *json = &o.json;
     det_status status = DET_OK;
-    det_json_open_list(&json, NULL);
+    DET_TRY_RETURN(open_output(env, path, &o));
+    det_json_open_list(json, NULL);
     for (size_t i = 0; i < count; i++) {
-        det_json_line(&json, 1);
-        put_detection(&json, &items[i], names);
-        DET_TRY(flush(&json, &writer));
+        det_json_line(json, 1);
+        put_detection(json, &items[i], names);
+        DET_TRY(flush(&o));
     }
-    det_json_close_list(&json);
-    det_json_line(&json, 0);
-    DET_TRY(det_json_end(&json));
-    DET_TRY(flush(&json, &writer));
-    DET_TRY(det_writer_commit(env, &writer));
+    det_json_close_list(json);
 fail:
-    if (status != DET_OK)
-        det_writer_discard(env, &writer);
-    det_text_free(env, &text);
-    return status;
+    return close_output(&o, status);
 }

@@ -50,6 +50,21 @@ static struct det_op *add_op(struct builder *b, struct det_op op)
     return &g->ops[g->op_count++];
 }
 
+/* One of two tensors that learns nothing. */
+static void add_sum(struct builder *b, enum det_op_kind kind, int32_t in, int32_t in2, int32_t out)
+{
+    add_op(b, (struct det_op){.kind = kind,
+                              .in = in,
+                              .in2 = in2,
+                              .out = out,
+                              .weight = -1,
+                              .bias = -1,
+                              .gamma = -1,
+                              .beta = -1,
+                              .mean = -1,
+                              .variance = -1});
+}
+
 /* The parameter with this key; made when it is new (the head's kernels serve every level). */
 static int32_t add_param(struct builder *b, const char *prefix, const char *name,
                          struct det_param param)
@@ -257,16 +272,7 @@ static int32_t add_block(struct builder *b, int32_t in, int32_t expansion, int32
         return at;
     const struct det_tensor t = b->graph->tensors[at];
     const int32_t out = add_tensor(b, t.height, t.width, t.channels);
-    add_op(b, (struct det_op){.kind = DET_OP_ADD,
-                              .in = in,
-                              .in2 = at,
-                              .out = out,
-                              .weight = -1,
-                              .bias = -1,
-                              .gamma = -1,
-                              .beta = -1,
-                              .mean = -1,
-                              .variance = -1});
+    add_sum(b, DET_OP_ADD, in, at, out);
     return out;
 }
 
@@ -376,16 +382,7 @@ static void add_pyramid(struct builder *b, const int32_t taps[4])
             return;
         const struct det_tensor t = g->tensors[lateral];
         const int32_t merged = add_tensor(b, t.height, t.width, depth);
-        add_op(b, (struct det_op){.kind = DET_OP_UPSAMPLE_ADD,
-                                  .in = down,
-                                  .in2 = lateral,
-                                  .out = merged,
-                                  .weight = -1,
-                                  .bias = -1,
-                                  .gamma = -1,
-                                  .beta = -1,
-                                  .mean = -1,
-                                  .variance = -1});
+        add_sum(b, DET_OP_UPSAMPLE_ADD, down, lateral, merged);
         snprintf(prefix, sizeof prefix, FPN "/conv_layers/%d", index);
         down = add_fpn_block(b, merged, prefix, 1, depth);
         g->features[level - spec->min_level] = down;

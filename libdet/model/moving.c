@@ -2,52 +2,45 @@
 
 #include <string.h>
 
-static size_t channels_of(const struct det_graph *graph, const struct det_op *op)
+/* The parameters that the vector is made of, one after the other, then NULL; *at begins as 0. */
+static const struct det_param *next_param(const struct det_graph *graph, int32_t *at)
 {
-    return op->kind == DET_OP_BATCH_NORM ? (size_t)graph->tensors[op->out].channels : 0;
+    while (*at < 2 * graph->op_count) {
+        const struct det_op *op = &graph->ops[*at / 2];
+        const int32_t param = (*at)++ % 2 == 0 ? op->mean : op->variance;
+        if (op->kind == DET_OP_BATCH_NORM)
+            return &graph->params[param];
+    }
+    return NULL;
 }
 
 size_t det_moving_count(const struct det_graph *graph)
 {
     size_t count = 0;
-    for (int32_t i = 0; i < graph->op_count; i++)
-        count += 2 * channels_of(graph, &graph->ops[i]);
+    int32_t at = 0;
+    for (const struct det_param *p; (p = next_param(graph, &at)) != NULL;)
+        count += p->count;
     return count;
 }
 
 void det_moving_rates(const struct det_graph *graph, float *rates)
 {
-    for (int32_t i = 0; i < graph->op_count; i++) {
-        const struct det_op *op = &graph->ops[i];
-        for (size_t c = 0; c < 2 * channels_of(graph, op); c++)
-            *rates++ = 1.0f - op->decay;
-    }
+    int32_t at = 0;
+    for (const struct det_param *p; (p = next_param(graph, &at)) != NULL;)
+        for (size_t c = 0; c < p->count; c++)
+            *rates++ = 1.0f - graph->ops[(at - 1) / 2].decay;
 }
 
 void det_moving_take(const struct det_graph *graph, const float *params, float *moving)
 {
-    for (int32_t i = 0; i < graph->op_count; i++) {
-        const struct det_op *op = &graph->ops[i];
-        const size_t channels = channels_of(graph, op);
-        if (channels == 0)
-            continue;
-        memcpy(moving, params + graph->params[op->mean].offset, channels * sizeof *moving);
-        moving += channels;
-        memcpy(moving, params + graph->params[op->variance].offset, channels * sizeof *moving);
-        moving += channels;
-    }
+    int32_t at = 0;
+    for (const struct det_param *p; (p = next_param(graph, &at)) != NULL; moving += p->count)
+        memcpy(moving, params + p->offset, p->count * sizeof *moving);
 }
 
 void det_moving_put(const struct det_graph *graph, const float *moving, float *params)
 {
-    for (int32_t i = 0; i < graph->op_count; i++) {
-        const struct det_op *op = &graph->ops[i];
-        const size_t channels = channels_of(graph, op);
-        if (channels == 0)
-            continue;
-        memcpy(params + graph->params[op->mean].offset, moving, channels * sizeof *moving);
-        moving += channels;
-        memcpy(params + graph->params[op->variance].offset, moving, channels * sizeof *moving);
-        moving += channels;
-    }
+    int32_t at = 0;
+    for (const struct det_param *p; (p = next_param(graph, &at)) != NULL; moving += p->count)
+        memcpy(params + p->offset, moving, p->count * sizeof *moving);
 }

@@ -486,11 +486,11 @@ static void settings_are_heard(void **state)
 /* --- arithmetic --- */
 
 /* Means over the ranks in their order; seconds over an update's batches, and none of an update
- * of which one rank does not know a batch's. */
+ * of which one rank does not know a batch's, whose -1 is less than any second here. */
 static void figures_are_added_up(void **state)
 {
     (void)state;
-    struct det_cuda_rank_figures figures[3] = {0};
+    struct det_rank_figures figures[3];
     double seconds[3];
     struct det_learner learner = {.settings.accumulate = 2};
     struct det_cuda_ranks ranks = {
@@ -499,12 +499,9 @@ static void figures_are_added_up(void **state)
         for (int32_t batch = 0; batch < 2; batch++) {
             struct det_step_result result = {.gradient_norm = 3};
             for (int32_t r = 0; r < 3; r++) {
-                figures[r].step = (struct detk_step_result){.localization_loss = r + 1,
-                                                            .classification_loss = 2 * r,
-                                                            .regularization_loss = .5,
-                                                            .total_loss = 3 * r + 1.5,
-                                                            .matched_anchors = 10 + r};
-                figures[r].seconds = .1 * (r + 1) + batch;
+                figures[r] = (struct det_rank_figures){.losses = {r + 1, 2 * r, .5, 3 * r + 1.5},
+                                                       .matched_anchors = 10 + r,
+                                                       .seconds = 1.5 * (r + 1) + batch};
             }
             if (unknown > 0 && batch == unknown % 2)
                 figures[unknown - 1].seconds = -1;
@@ -519,7 +516,7 @@ static void figures_are_added_up(void **state)
             assert_int_equal(result.matched_anchors, 33);
             assert_int_equal(result.rank_seconds == NULL, unknown > 0 && batch >= unknown % 2);
             for (int32_t r = 0; r < 3 && result.rank_seconds != NULL; r++)
-                assert_near(result.rank_seconds[r], (batch + 1) * .1 * (r + 1) + batch, 1e-12);
+                assert_near(result.rank_seconds[r], (batch + 1) * 1.5 * (r + 1) + batch, 1e-12);
         }
 }
 

@@ -1,18 +1,27 @@
 #include "support/exports.h"
 
+#include "base/context.h"
 #include "support/formula.h"
 #include "support/mem.h"
+#include "support/workspace.h"
 
 void exports_spec(struct det_model_spec *spec, int32_t height, int32_t width, int32_t classes)
 {
-    det_model_spec_default(spec, height, classes);
+    formula_spec(spec, height, classes);
     spec->input_width = width;
-    spec->depth_multiplier = 0.1F;
-    spec->min_depth = 8;
-    spec->fpn_depth = spec->head_depth = 16;
-    spec->head_layers = 1;
     spec->score_threshold = 0.01F;
     spec->max_per_class = spec->max_total = 20;
+}
+
+void exports_vary_spec(struct det_model_spec *spec, uint32_t bits)
+{
+    spec->share_tower = bits & 1;
+    spec->head_depthwise = bits & 2;
+    spec->fpn_depthwise = bits & 4;
+    spec->min_level = 2 + (int32_t)(bits % 4);
+    spec->max_level = 5 + (int32_t)(bits / 4);
+    spec->head_layers = (int32_t)(bits % 3);
+    spec->head_kernel = bits % 5 == 0 ? 1 : bits % 5 == 1 ? 4 : 3;
 }
 
 det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
@@ -82,6 +91,21 @@ int32_t exports_spoil(det_model *model, float factor, bool all)
     return spoilt;
 }
 
+void exports_start(struct exports_setup *setup)
+{
+    *setup = (struct exports_setup){0};
+    test_env_init(&setup->t);
+    setup->context = workspace_context(&setup->t, 1);
+    setup->env = det_context_env(setup->context);
+}
+
+void exports_end(struct exports_setup *setup)
+{
+    det_model_destroy(&setup->model);
+    det_context_destroy(&setup->context);
+    test_env_check(&setup->t);
+}
+
 void exports_open(struct exports_file *file, struct det_env *env, const struct det_model_spec *spec,
                   const char *format, const det_export_settings *settings)
 {
@@ -105,13 +129,18 @@ void exports_open_model(struct exports_file *file, struct det_env *env, det_mode
     assert_ok(env, file->writer->write(env, &file->job, &file->exported));
 }
 
+void exports_free(struct det_env *env, struct det_export *exported)
+{
+    for (size_t i = 0; i < exported->file_count; i++) {
+        det_text_free(env, &exported->files[i].data);
+        det_free(env, &exported->files[i].name);
+    }
+    det_text_free(env, &exported->signature);
+}
+
 void exports_close(struct exports_file *file)
 {
-    for (size_t i = 0; i < file->exported.file_count; i++) {
-        det_text_free(file->env, &file->exported.files[i].data);
-        det_free(file->env, &file->exported.files[i].name);
-    }
-    det_text_free(file->env, &file->exported.signature);
+    exports_free(file->env, &file->exported);
     det_inference_close(file->env, &file->job.inference);
     det_model_destroy(&file->model);
 }
@@ -183,4 +212,33 @@ void exports_damage(struct det_text *data, size_t step, size_t dense, size_t spa
     }
     data->data = whole;
     data->length = bytes;
+}
+
+void exports_read_damaged(void *user)
+{
+    struct exports_file *file = user;
+    struct det_program program;
+    const struct det_budget before = det_budget_open(file->env, "damaged");
+    det_program_init(&program);
+    const det_status status = file->writer->read(file->env, &file->exported, &program);
+    assert_true(status == DET_OK || status == DET_STATUS_CORRUPT ||
+                status == DET_STATUS_UNSUPPORTED || status == DET_STATUS_NOT_FOUND ||
+                status == DET_STATUS_OUT_OF_MEMORY);
+    det_program_free(file->env, &program);
+    det_budget_close(file->env, before);
+}
+
+det_status exports_write_and_read(struct det_env *env, void *user)
+{
+    const struct exports_file *file = user;
+    struct det_export exported = {0};
+    struct det_program program;
+    det_status status = DET_OK;
+    det_program_init(&program);
+    DET_TRY(file->writer->write(env, &file->job, &exported));
+    DET_TRY(file->writer->read(env, &exported, &program));
+fail:
+    exports_free(env, &exported);
+    det_program_free(env, &program);
+    return status;
 }

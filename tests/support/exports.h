@@ -9,6 +9,8 @@
 
 /* As small as a network of this size of picture gets, K classes. */
 void exports_spec(struct det_model_spec *spec, int32_t height, int32_t width, int32_t classes);
+/* Other levels, towers and kernels by each bit of four. */
+void exports_vary_spec(struct det_model_spec *spec, uint32_t bits);
 /* With the formula's weights, step 77; names as of det_model_create(). */
 det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
                          const char *const *names, det_model **model);
@@ -19,6 +21,16 @@ det_status exports_model(struct det_env *env, const struct det_model_spec *spec,
  * no activation bounds, or of all, how many is returned; `model` in the training form. */
 #define EXPORTS_SPOILT 4000
 int32_t exports_spoil(det_model *model, float factor, bool all);
+
+/* What exports are made with: a context on the reference operations, and a model. */
+struct exports_setup {
+    struct test_env t;
+    det_context *context;
+    struct det_env *env; /* the context's */
+    det_model *model;    /* NULL at first; taken away at the end */
+};
+void exports_start(struct exports_setup *setup);
+void exports_end(struct exports_setup *setup);
 
 /* An export whose bytes can be changed before it is proved. */
 struct exports_file {
@@ -36,6 +48,8 @@ void exports_open(struct exports_file *file, struct det_env *env, const struct d
 void exports_open_model(struct exports_file *file, struct det_env *env, det_model *model,
                         const char *format, const det_export_settings *settings);
 void exports_close(struct exports_file *file);
+/* What a writer has made. */
+void exports_free(struct det_env *env, struct det_export *exported);
 /* The bytes of its first file. */
 struct det_text *exports_bytes(struct exports_file *file);
 /* Reads and compares all. */
@@ -59,5 +73,9 @@ int exports_fill_square(void *squares, size_t index, det_labelled_sample *sample
  * each of these files. */
 void exports_damage(struct det_text *data, size_t step, size_t dense, size_t sparse, size_t cuts,
                     void (*read)(void *user), void *user);
+/* Such a function: reads an exports_file within a budget; asserts that it is read or refused. */
+void exports_read_damaged(void *file);
+/* For test_each_allocation_fails(): writes what the exports_file is once more, and reads that. */
+det_status exports_write_and_read(struct det_env *env, void *file);
 
 #endif

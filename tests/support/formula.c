@@ -4,6 +4,15 @@
 
 #include "support/test.h"
 
+void formula_spec(struct det_model_spec *spec, int32_t side, int32_t classes)
+{
+    det_model_spec_default(spec, side, classes);
+    spec->depth_multiplier = 0.1f;
+    spec->min_depth = 8;
+    spec->fpn_depth = spec->head_depth = 16;
+    spec->head_layers = 1;
+}
+
 void formula_params(const struct det_graph *graph, float *params)
 {
     det_graph_init_params(graph, 0, params);

@@ -5,6 +5,8 @@
 
 #include "model/graph.h"
 
+/* A small network: side x side, as few and as narrow layers as there can be. */
+void formula_spec(struct det_model_spec *spec, int32_t side, int32_t classes);
 /* Every stored parameter of a training-form graph; the others get their initial value. */
 void formula_params(const struct det_graph *graph, float *params);
 /* Image k of H x W as floats 0..255, [H, W, 3]. */

@@ -1,5 +1,7 @@
 #include "support/pictures.h"
 
+#include "data/image.h"
+
 void test_append(struct test_bytes *bytes, const void *data, size_t count)
 {
     bytes->data = realloc(bytes->data, bytes->count + count + 1);
@@ -183,4 +185,29 @@ struct test_bytes test_make_gif(const struct test_gif *gif)
     free(codes.data);
     test_append(&b, "\0\x3b", 2);
     return b;
+}
+
+void test_damage_picture(struct test_env *t, const struct test_bytes *file)
+{
+    struct det_image image = {0};
+    for (size_t cut = 0; cut < file->count; cut += 1 + cut / 300) {
+        uint8_t *part = malloc(cut ? cut : 1);
+        assert_non_null(part);
+        memcpy(part, file->data, cut);
+        const det_status status = det_image_decode(&t->env, "cut", part, cut, &image);
+        assert_true(status == DET_OK || status == DET_STATUS_CORRUPT ||
+                    status == DET_STATUS_UNSUPPORTED);
+        free(part);
+    }
+    for (size_t at = 0; at < file->count; at += 1 + at / 300)
+        for (int change = 0; change < 3; change++) {
+            static const uint8_t changes[3] = {0xff, 0x01, 0x80};
+            file->data[at] ^= changes[change];
+            t->env.error[0] = '\0';
+            const det_status status =
+                det_image_decode(&t->env, "flip", file->data, file->count, &image);
+            assert_true(status == DET_OK || t->env.error[0] != '\0');
+            file->data[at] ^= changes[change];
+        }
+    det_image_free(&t->env, &image);
 }

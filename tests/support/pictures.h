@@ -41,4 +41,8 @@ struct test_gif {
 /* "GIF89a", one comment, one frame. */
 struct test_bytes test_make_gif(const struct test_gif *gif);
 
+/* Every cut and every flipped byte of a file ends in a picture or a message; in a block of its own,
+ * so that a sanitizer sees a step too far. */
+void test_damage_picture(struct test_env *t, const struct test_bytes *file);
+
 #endif

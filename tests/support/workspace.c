@@ -104,14 +104,44 @@ void workspace_edit_config(const struct workspace *w, const char *from, const ch
     free(text);
 }
 
-det_context *workspace_context(struct test_env *t, int threads)
+static det_context *make_context(struct test_env *t, int threads, const char *cpu)
 {
     det_context_settings settings;
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(t);
     settings.threads = threads;
-    settings.cpu = "ref";
+    settings.cpu = cpu;
     det_context *context = NULL;
     assert_int_equal(det_context_create(&context, &settings), DET_OK);
     return context;
+}
+
+det_context *workspace_context(struct test_env *t, int threads)
+{
+    return make_context(t, threads, "ref");
+}
+
+det_context *workspace_machine(struct test_env *t, int threads)
+{
+    return make_context(t, threads, "auto");
+}
+
+det_status workspace_run_open(struct workspace_run *run, const struct workspace *w,
+                              const det_trainer_settings *settings, int threads)
+{
+    *run = (struct workspace_run){0};
+    test_env_init(&run->t);
+    run->context = workspace_context(&run->t, threads);
+    DET_TRY_RETURN(det_pipeline_config_load(run->context, w->config, &run->config));
+    return settings == NULL
+               ? DET_OK
+               : det_trainer_create(run->context, run->config, settings, &run->trainer);
+}
+
+void workspace_run_close(struct workspace_run *run)
+{
+    det_trainer_destroy(&run->trainer);
+    det_pipeline_config_destroy(&run->config);
+    det_context_destroy(&run->context);
+    test_env_check(&run->t);
 }

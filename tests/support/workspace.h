@@ -21,6 +21,20 @@ void workspace_edit_config(const struct workspace *w, const char *from, const ch
 
 /* A context on the reference operations with the test allocator's hooks. */
 det_context *workspace_context(struct test_env *t, int threads);
+/* The same on the operations of the machine. */
+det_context *workspace_machine(struct test_env *t, int threads);
+
+/* A training of a workspace's config, on the reference operations. */
+struct workspace_run {
+    struct test_env t;
+    det_context *context;
+    det_pipeline_config *config;
+    det_trainer *trainer;
+};
+/* What det_trainer_create() says to the settings, NULL: no trainer; to be closed in any case. */
+det_status workspace_run_open(struct workspace_run *run, const struct workspace *w,
+                              const det_trainer_settings *settings, int threads);
+void workspace_run_close(struct workspace_run *run);
 
 /* Status and a part of the message of a call on a context. */
 #define assert_context_fails(context, wanted, text, expression)                                  \

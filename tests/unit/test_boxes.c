@@ -8,6 +8,7 @@
 #include "model/model.h"
 #include "model/spec_anchors.h"
 #include "model/targets.h"
+#include "support/formula.h"
 #include "support/mem.h"
 #include "support/workspace.h"
 
@@ -37,11 +38,7 @@ static det_model *make_model(struct fixture *f, bool folded)
 {
     det_model *model = NULL;
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     spec.iou_threshold = .3F;
     spec.max_total = 17;
     assert_ok(f->env, det_model_create(f->env, &spec, folded, NULL, &model));

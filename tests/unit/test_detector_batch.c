@@ -3,7 +3,7 @@
 #include "det/detector.h"
 #include "model/model.h"
 #include "support/formula.h"
-#include "support/test.h"
+#include "support/workspace.h"
 
 enum { SIDE = 96, CLASSES = 2, IMAGES = 3 };
 
@@ -17,11 +17,7 @@ static void make(struct fixture *f)
 {
     *f = (struct fixture){0};
     test_env_init(&f->t);
-    det_context_settings settings;
-    det_context_settings_default(&settings);
-    settings.allocator = test_env_hooks(&f->t);
-    settings.threads = 2;
-    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
+    f->context = workspace_machine(&f->t, 2);
     f->env = det_context_env(f->context);
 }
 
@@ -35,12 +31,7 @@ static det_model *make_model(struct fixture *f, int32_t height, int32_t width, b
                              bool folded)
 {
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = 16;
-    spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     spec.input_height = height;
     spec.input_width = width;
     if (keep_aspect) {

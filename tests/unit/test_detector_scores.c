@@ -23,11 +23,7 @@ static void open_fixture(struct fixture *f, bool keep_aspect)
 {
     static const char *const names[CLASSES] = {"car", "bus", "bicycle"};
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     if (keep_aspect) {
         spec.resize_mode = DET_RESIZE_KEEP_ASPECT;
         spec.min_dimension = spec.max_dimension = SIDE;

@@ -23,12 +23,7 @@ static det_model *make_model(struct det_env *env)
 {
     struct det_model_spec spec;
     det_model *model = NULL;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = 16;
-    spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     spec.max_total = 20; /* formula weights see something everywhere */
     assert_ok(env, det_model_create(env, &spec, false, NULL, &model));
     formula_params(&model->graph, model->owned);

@@ -12,6 +12,7 @@
 #include "model/model.h"
 #include "support/bundle_writer.h"
 #include "support/fail_malloc.h"
+#include "support/formula.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/records.h"
@@ -100,11 +101,7 @@ static void write_small_model(struct det_env *env, const char *path)
 {
     struct det_model_spec spec;
     det_model *model = NULL;
-    det_model_spec_default(&spec, 64, 2);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, 64, 2);
     assert_ok(env, det_model_create(env, &spec, true, NULL, &model));
     assert_ok(env, det_model_write(env, model, path, NULL));
     det_model_destroy(&model);

@@ -5,90 +5,50 @@
 
 #include "base/context.h"
 #include "eval/coco_eval.h"
-#include "support/rank_models.h"
+#include "support/rank_trial.h"
 #include "support/records.h"
-#include "support/thread_ranks.h"
 
 /* More images than a round of two ranks. */
-enum { MOST = 5, IMAGES = 70 };
-
-/* One rank's. */
-struct seen {
-    det_status status;
-    char message[DET_ERROR_BYTES];
-    det_evaluation *evaluation;
-    int64_t last, total; /* of its progress */
-    int calls, stop_at;  /* 0: never */
-    bool fell;
-};
+enum { MOST = RANK_TRIAL_MOST, IMAGES = 70 };
 
 struct trial {
-    int32_t size; /* 0: one process without a communicator */
-    struct rank_model *ranks;
+    struct rank_trial all;
     det_evaluation_settings settings[MOST];
-    struct seen seen[MOST];
+    det_evaluation *evaluations[MOST];
 };
 
-static int note_progress(void *user, int64_t done, int64_t total)
+static det_status evaluate(struct rank_trial *all, int32_t rank, det_communicator *communicator)
 {
-    struct seen *seen = user;
-    seen->fell = seen->fell || done < seen->last || done > total;
-    seen->last = done;
-    seen->total = total;
-    return ++seen->calls == seen->stop_at;
-}
-
-static void evaluate_one(struct trial *trial, int32_t rank, det_communicator *communicator)
-{
-    struct rank_model *r = &trial->ranks[rank];
-    struct seen *seen = &trial->seen[rank];
+    struct trial *trial = (struct trial *)all;
+    struct rank_model *r = &all->ranks[rank];
     det_evaluation_settings settings = trial->settings[rank];
     settings.communicator = communicator;
-    settings.progress = note_progress;
-    settings.progress_user = seen;
-    seen->status =
-        det_evaluation_run(r->context, r->config, r->model, &settings, &seen->evaluation);
-    snprintf(seen->message, sizeof seen->message, "%s", det_context_error(r->context));
-}
-
-static void evaluate_rank(void *user, struct det_env *env, det_communicator *communicator)
-{
-    (void)env;
-    evaluate_one(user, det_communicator_rank(communicator), communicator);
+    settings.progress = rank_trial_note;
+    settings.progress_user = &all->seen[rank];
+    return det_evaluation_run(r->context, r->config, r->model, &settings,
+                              &trial->evaluations[rank]);
 }
 
 static void begin_trial(struct trial *trial, struct rank_model *ranks, int32_t size,
                         const det_evaluation_settings *settings)
 {
-    *trial = (struct trial){.size = size, .ranks = ranks};
+    *trial = (struct trial){.all = {.size = size, .ranks = ranks, .part = evaluate}};
     for (int32_t r = 0; r < MOST; r++)
         trial->settings[r] = *settings;
-}
-
-static void run_trial(struct trial *trial)
-{
-    if (trial->size == 0)
-        evaluate_one(trial, 0, NULL);
-    else
-        thread_ranks_run(&(struct thread_ranks_settings){.size = trial->size, .most_looks = 3},
-                         evaluate_rank, trial);
 }
 
 static void end_trial(struct trial *trial)
 {
     for (int32_t r = 0; r < MOST; r++)
-        det_evaluation_destroy(&trial->seen[r].evaluation);
+        det_evaluation_destroy(&trial->evaluations[r]);
 }
 
-/* The same status everywhere, with the same words; no result. */
+/* No result besides. */
 static void assert_all_fail(const struct trial *trial, det_status status, const char *text)
 {
-    for (int32_t r = 0; r < trial->size; r++) {
-        assert_int_equal(trial->seen[r].status, status);
-        assert_string_equal(trial->seen[r].message, trial->seen[0].message);
-        assert_contains(trial->seen[r].message, text);
-        assert_null(trial->seen[r].evaluation);
-    }
+    rank_trial_assert_fails(&trial->all, status, text);
+    for (int32_t r = 0; r < trial->all.size; r++)
+        assert_null(trial->evaluations[r]);
 }
 
 static void assert_same_detections(struct det_env *env, const struct det_coco_eval *a,
@@ -131,30 +91,29 @@ static void assert_same_objects(struct det_env *env, const struct det_coco_eval 
 
 static void assert_same(const struct trial *one, const struct trial *many)
 {
-    struct det_env *env = &one->ranks[0].context->env;
+    struct det_env *env = &one->all.ranks[0].context->env;
     det_evaluation_losses a = {.struct_size = sizeof a}, b = {.struct_size = sizeof b};
-    det_evaluation *expected = one->seen[0].evaluation;
+    det_evaluation *expected = one->evaluations[0];
     const det_coco_result *x = det_evaluation_coco(expected);
     assert_int_equal(det_evaluation_get_losses(expected, &a), DET_OK);
-    for (int32_t r = 0; r < many->size; r++) {
-        const struct seen *seen = &many->seen[r];
-        if (seen->status != DET_OK)
-            fail_msg("rank %d of %d: %s", (int)r, (int)many->size, seen->message);
-        const det_coco_result *y = det_evaluation_coco(seen->evaluation);
-        assert_int_equal(det_evaluation_get_losses(seen->evaluation, &b), DET_OK);
+    rank_trial_assert_ok(&many->all);
+    for (int32_t r = 0; r < many->all.size; r++) {
+        const struct rank_seen *seen = &many->all.seen[r];
+        const det_coco_result *y = det_evaluation_coco(many->evaluations[r]);
+        assert_int_equal(det_evaluation_get_losses(many->evaluations[r], &b), DET_OK);
         assert_memory_equal(&a, &b, sizeof a);
         assert_memory_equal(x->stats, y->stats, sizeof x->stats);
         assert_int_equal(x->images, y->images);
         assert_int_equal(x->detections, y->detections);
         const struct det_coco_eval *own =
-            det_coco_evaluator_eval(det_evaluation_evaluator(seen->evaluation));
+            det_coco_evaluator_eval(det_evaluation_evaluator(many->evaluations[r]));
         assert_same_detections(env, det_coco_evaluator_eval(det_evaluation_evaluator(expected)),
                                own);
         assert_same_objects(env, det_coco_evaluator_eval(det_evaluation_evaluator(expected)), own);
         assert_false(seen->fell);
-        assert_true(seen->calls == 0 || seen->total == one->seen[0].total);
+        assert_true(seen->calls == 0 || seen->total == one->all.seen[0].total);
     }
-    assert_int_equal(many->seen[0].last, many->seen[0].total);
+    assert_int_equal(many->all.seen[0].last, many->all.seen[0].total);
 }
 
 /* Evaluations by 1, 2, ... ranks, as far as `sizes` go, and by one process. */
@@ -163,12 +122,11 @@ static void assert_one_result(struct rank_model *ranks, const det_evaluation_set
 {
     struct trial one, many;
     begin_trial(&one, ranks, 0, settings);
-    run_trial(&one);
-    if (one.seen[0].status != DET_OK)
-        fail_msg("%s", one.seen[0].message);
+    rank_trial_run(&one.all);
+    rank_trial_assert_ok(&one.all);
     for (int i = 0; i < count; i++) {
         begin_trial(&many, ranks, sizes[i], settings);
-        run_trial(&many);
+        rank_trial_run(&many.all);
         assert_same(&one, &many);
         end_trial(&many);
     }
@@ -371,12 +329,12 @@ static void a_broken_image_ends_all(void **state)
         rank_models_open(ranks, 3, &space, checkpoint);
         for (int32_t size = 1; size <= 3; size++) {
             begin_trial(&trial, ranks, size, &settings);
-            run_trial(&trial);
+            rank_trial_run(&trial.all);
             assert_all_fail(&trial, DET_STATUS_CORRUPT, record);
             if (size > 1) {
                 char who[20];
                 snprintf(who, sizeof who, "rank %d on ", (int)(broken % size));
-                assert_contains(trial.seen[0].message, who);
+                assert_contains(trial.all.seen[0].message, who);
             }
         }
         rank_models_close(ranks, 3);
@@ -393,19 +351,19 @@ static void one_rank_stops_all(void **state)
     rank_models_open(ranks, 3, &space, checkpoint);
     det_evaluation_settings_default(&settings);
     begin_trial(&trial, ranks, 3, &settings);
-    trial.seen[1].stop_at = 2;
-    run_trial(&trial);
+    trial.all.seen[1].stop_at = 2;
+    rank_trial_run(&trial.all);
     assert_all_fail(&trial, DET_STATUS_CANCELLED, "stopped after 6 of 70 images");
-    assert_contains(trial.seen[0].message, "rank 1 on ");
-    assert_int_equal(trial.seen[1].calls, 2);
-    assert_int_equal(trial.seen[2].last, 69);
+    assert_contains(trial.all.seen[0].message, "rank 1 on ");
+    assert_int_equal(trial.all.seen[1].calls, 2);
+    assert_int_equal(trial.all.seen[2].last, 69);
     /* Alone, and with a communicator of one. */
     for (int32_t size = 0; size < 2; size++) {
         begin_trial(&trial, ranks, size, &settings);
-        trial.seen[0].stop_at = 50; /* in the second round */
-        run_trial(&trial);
-        assert_int_equal(trial.seen[0].status, DET_STATUS_CANCELLED);
-        assert_string_equal(trial.seen[0].message, "stopped after 50 of 70 images");
+        trial.all.seen[0].stop_at = 50; /* in the second round */
+        rank_trial_run(&trial.all);
+        assert_int_equal(trial.all.seen[0].status, DET_STATUS_CANCELLED);
+        assert_string_equal(trial.all.seen[0].message, "stopped after 50 of 70 images");
     }
     rank_models_close(ranks, 3);
 }
@@ -424,14 +382,14 @@ static void what_cannot_begin_ends_all(void **state)
     rank_models_open(ranks + 1, 1, &other, checkpoint);
     det_evaluation_settings_default(&settings);
     begin_trial(&trial, ranks, 2, &settings);
-    run_trial(&trial);
+    rank_trial_run(&trial.all);
     assert_all_fail(&trial, DET_STATUS_NOT_FOUND, "none.tfrecord");
     rank_models_close(ranks, 2);
     /* Other images on another machine. */
     rank_models_open(ranks, 2, &space, checkpoint);
     begin_trial(&trial, ranks, 2, &settings);
     trial.settings[1].max_images = 4;
-    run_trial(&trial);
+    rank_trial_run(&trial.all);
     assert_all_fail(&trial, DET_STATUS_MISMATCH, " has 4 images to evaluate, rank 0 on ");
     rank_models_close(ranks, 2);
     workspace_remove(&other);
@@ -451,14 +409,14 @@ static void each_allocation_may_fail_on_one_rank(void **state)
     for (long n = 1;; n += 1 + n / 8, failures++) {
         begin_trial(&trial, ranks, 2, &settings);
         test_env_fail_at(&ranks[1].t, n);
-        run_trial(&trial);
+        rank_trial_run(&trial.all);
         test_env_fail_at(&ranks[1].t, 0);
-        assert_int_equal(trial.seen[0].status, trial.seen[1].status);
+        assert_int_equal(trial.all.seen[0].status, trial.all.seen[1].status);
         end_trial(&trial);
-        if (trial.seen[1].status == DET_OK)
+        if (trial.all.seen[1].status == DET_OK)
             break;
-        assert_int_equal(trial.seen[0].status, DET_STATUS_OUT_OF_MEMORY);
-        assert_contains(trial.seen[0].message, "rank 1 on ");
+        assert_int_equal(trial.all.seen[0].status, DET_STATUS_OUT_OF_MEMORY);
+        assert_contains(trial.all.seen[0].message, "rank 1 on ");
     }
     assert_true(failures > 20);
     rank_models_close(ranks, 2);
@@ -519,8 +477,8 @@ static void rank_0_writes_the_files(void **state)
         s->summaries = writers[i];
         s->results = results[i];
     }
-    run_trial(&one);
-    run_trial(&many);
+    rank_trial_run(&one.all);
+    rank_trial_run(&many.all);
     assert_same(&one, &many);
     for (int i = 0; i < 4; i++)
         det_summary_writer_destroy(&writers[i]);

@@ -27,11 +27,7 @@ static void make_model(struct fixture *f)
     static const char *const names[CLASSES] = {"cat", "d\xc3\xb6g \"2\""};
     struct det_env *env = det_context_env(f->context);
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     assert_ok(env, det_model_create(env, &spec, false, names, &f->model));
     formula_params(&f->model->graph, f->model->owned);
     f->model->step = STEP;

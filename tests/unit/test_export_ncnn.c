@@ -239,11 +239,7 @@ static void labels_are_a_line_each(void **state)
     assert_ok(&t.env, det_export_ncnn.write(&t.env, &job, &exported));
     assert_string_equal(exported.files[1].name, "model.labels.txt");
     assert_string_equal(exported.files[1].data.data, "w\xc3\xa4sche\n\na b c\n%FF\n");
-    for (size_t i = 0; i < exported.file_count; i++) {
-        det_text_free(&t.env, &exported.files[i].data);
-        det_free(&t.env, &exported.files[i].name);
-    }
-    det_text_free(&t.env, &exported.signature);
+    exports_free(&t.env, &exported);
     det_inference_close(&t.env, &job.inference);
     det_model_destroy(&model);
     test_env_check(&t);

@@ -301,11 +301,7 @@ static det_status write_small(struct det_env *env, void *argument)
     if (prove)
         DET_TRY(det_export_prove(env, NULL, writer, &job, &exported));
 fail:
-    for (size_t i = 0; i < exported.file_count; i++) {
-        det_free(env, &exported.files[i].name);
-        det_text_free(env, &exported.files[i].data);
-    }
-    det_text_free(env, &exported.signature);
+    exports_free(env, &exported);
     det_inference_close(env, &job.inference);
     det_model_destroy(&model);
     return status;

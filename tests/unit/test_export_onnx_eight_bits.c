@@ -26,15 +26,11 @@ static void draw_pictures(void)
                 (uint8_t)(110 + 100 * sin((i / 3 % SIDE) * .1 * (p + 1)) + det_rng_below(&rng, 40));
 }
 
-struct fixture {
-    struct test_env t;
-    det_context *context;
-    struct det_env *env;
-};
-
-static void start(struct fixture *f)
+/* Not on the reference operations: there is much to run. */
+static void start(struct exports_setup *f)
 {
     det_context_settings settings;
+    *f = (struct exports_setup){0};
     test_env_init(&f->t);
     det_context_settings_default(&settings);
     settings.allocator = test_env_hooks(&f->t);
@@ -44,14 +40,8 @@ static void start(struct fixture *f)
     draw_pictures();
 }
 
-static void stop(struct fixture *f)
-{
-    det_context_destroy(&f->context);
-    test_env_check(&f->t);
-}
-
 /* The model of a spec in 8 bits. */
-static det_model *make_model(struct fixture *f, const struct det_model_spec *spec,
+static det_model *make_model(struct exports_setup *f, const struct det_model_spec *spec,
                              det_quantisation_floats floats)
 {
     struct exports_squares squares = {pictures[0], SIDE};
@@ -71,7 +61,7 @@ static det_model *make_model(struct fixture *f, const struct det_model_spec *spe
     return quantised;
 }
 
-static void open_file(struct fixture *f, struct exports_file *file,
+static void open_file(struct exports_setup *f, struct exports_file *file,
                       const struct det_model_spec *spec, det_quantisation_floats floats,
                       const det_export_settings *settings)
 {
@@ -88,7 +78,7 @@ static det_export_settings raw(void)
     return s;
 }
 
-static void proves(struct fixture *f, const struct det_model_spec *spec,
+static void proves(struct exports_setup *f, const struct det_model_spec *spec,
                    det_quantisation_floats floats, const det_export_settings *settings,
                    const char *what)
 {
@@ -106,7 +96,7 @@ static void proves(struct fixture *f, const struct det_model_spec *spec,
 static void all_settings_are_proved(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     start(&f);
     exports_spec(&spec, 96, 70, 3);
@@ -123,13 +113,13 @@ static void all_settings_are_proved(void **state)
                                                    : DET_QUANTISATION_FLOATS_NONE,
                    &s, "small");
         }
-    stop(&f);
+    exports_end(&f);
 }
 
 static void networks_of_all_shapes_are_proved(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     start(&f);
     for (size_t i = 0; export_shapes[i].what != NULL; i++) {
         struct det_model_spec spec;
@@ -142,7 +132,7 @@ static void networks_of_all_shapes_are_proved(void **state)
         s = raw();
         proves(&f, &spec, DET_QUANTISATION_FLOATS_NONE, &s, export_shapes[i].what);
     }
-    stop(&f);
+    exports_end(&f);
 }
 
 /* --- the form that engines look for --- */
@@ -181,7 +171,7 @@ static void count_operations(const struct exports_file *file, int *convolutions,
 static void nothing_stands_between(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     struct exports_file file;
     int convolutions = 0, others = 0, upsamplings = 0;
@@ -195,14 +185,14 @@ static void nothing_stands_between(void **state)
     assert_int_equal(0, count_nodes(&file, "Clip"));
     assert_int_equal(1 + convolutions + others + upsamplings, count_nodes(&file, "QuantizeLinear"));
     exports_close(&file);
-    stop(&f);
+    exports_end(&f);
 }
 
 /* A range beyond the activation's: what it does not do is clipped, with the same result. */
 static void activations_are_clipped_where_they_must(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     struct exports_file file;
     start(&f);
@@ -222,7 +212,7 @@ static void activations_are_clipped_where_they_must(void **state)
     assert_int_equal(wide, count_nodes(&file, "Clip"));
     assert_ok(f.env, exports_prove(&file));
     exports_close(&file);
-    stop(&f);
+    exports_end(&f);
 }
 
 /* --- what is wrong is found --- */
@@ -263,7 +253,7 @@ static void wrong_numbers_are_found(void **state)
                  {"tensor_1/.SCALE", 0, "scale or zero of what it makes"},
                  {"tensor_2/.ZERO", 0, "scale or zero of what it makes"},
                  {"input/half_level", 2, "the level at which pixels are rounded"}};
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     struct exports_file file;
     start(&f);
@@ -278,14 +268,14 @@ static void wrong_numbers_are_found(void **state)
     }
     assert_ok(f.env, exports_prove(&file));
     exports_close(&file);
-    stop(&f);
+    exports_end(&f);
 }
 
 /* Parts that are joined wrongly make more than rounding does. */
 static void wrong_joints_are_found(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     struct exports_file file;
     start(&f);
@@ -304,13 +294,13 @@ static void wrong_joints_are_found(void **state)
     assert_fails(f.env, DET_STATUS_MISMATCH, "what rounding to 8 bits makes allows",
                  exports_prove(&file));
     exports_close(&file);
-    stop(&f);
+    exports_end(&f);
 }
 
 static void damaged_files_are_refused(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     struct exports_file file;
     struct det_rng rng;
@@ -337,13 +327,13 @@ static void damaged_files_are_refused(void **state)
     assert_true(refused > 200);
     assert_ok(f.env, exports_prove(&file));
     exports_close(&file);
-    stop(&f);
+    exports_end(&f);
 }
 
 static void allocations_may_fail(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     struct exports_file file;
     start(&f);
@@ -358,24 +348,20 @@ static void allocations_may_fail(void **state)
         det_status status = file.writer->write(&t.env, &file.job, &exported);
         if (status == DET_OK)
             status = det_export_prove(&t.env, NULL, file.writer, &file.job, &exported);
-        for (size_t i = 0; i < exported.file_count; i++) {
-            det_free(&t.env, &exported.files[i].name);
-            det_text_free(&t.env, &exported.files[i].data);
-        }
-        det_text_free(&t.env, &exported.signature);
+        exports_free(&t.env, &exported);
         test_env_check(&t);
         if (status == DET_OK)
             break;
         assert_int_equal(DET_STATUS_OUT_OF_MEMORY, status);
     }
     exports_close(&file);
-    stop(&f);
+    exports_end(&f);
 }
 
 static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
-    struct fixture f;
+    struct exports_setup f;
     struct det_model_spec spec;
     det_export *exported = NULL;
     start(&f);
@@ -394,7 +380,7 @@ static void what_cannot_be_is_refused(void **state)
                  det_export_create(f.context, model, "ncnn", &s, &exported));
     assert_null(exported);
     det_model_destroy(&model);
-    stop(&f);
+    exports_end(&f);
 }
 
 int test_export_onnx_eight_bits(void)

@@ -1,14 +1,9 @@
 /* export/tflite*.c, read_tflite*.c: what is written is proved for networks of all kinds, mistakes
  * are found, damage does no harm. */
-#include "base/context.h"
-#include "det/export_formats.h"
-#include "export/proof.h"
 #include "export/tflite.h"
 #include "formats/zip_stored.h"
-#include "model/model.h"
 #include "support/exports.h"
 #include "support/formula.h"
-#include "support/mem.h"
 #include "support/workspace.h"
 
 enum { SIDE = 96, CLASSES = 3 };
@@ -19,38 +14,17 @@ static const char *const names[CLASSES] = {"Waschbär", NULL, "浣熊\nund \"Co\
 static struct det_model_spec small_spec(void)
 {
     struct det_model_spec spec;
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1F;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     return spec;
 }
 
-struct setup {
-    struct test_env t;
-    det_context *context;
-    struct det_env *env;
-    det_model *model;
-};
-
-static void open_model(struct setup *s, const struct det_model_spec *spec)
+static void open_model(struct exports_setup *s, const struct det_model_spec *spec)
 {
-    *s = (struct setup){0};
-    test_env_init(&s->t);
-    s->context = workspace_context(&s->t, 1);
-    s->env = det_context_env(s->context);
+    exports_start(s);
     assert_ok(s->env, det_model_create(s->env, spec, false,
                                        spec->num_classes == CLASSES ? names : NULL, &s->model));
     formula_params(&s->model->graph, s->model->owned);
     s->model->step = 500;
-}
-
-static void close_model(struct setup *s)
-{
-    det_model_destroy(&s->model);
-    det_context_destroy(&s->context);
-    test_env_check(&s->t);
 }
 
 static det_export_settings settings_of(det_export_outputs outputs, det_export_input input,
@@ -65,7 +39,7 @@ static det_export_settings settings_of(det_export_outputs outputs, det_export_in
 }
 
 /* Exports, proof and all. */
-static det_export *export_proved(struct setup *s, const det_export_settings *settings)
+static det_export *export_proved(struct exports_setup *s, const det_export_settings *settings)
 {
     det_export *exported = NULL;
     det_export_proof proof = {.struct_size = sizeof proof};
@@ -86,7 +60,7 @@ static void all_settings_are_proved(void **state)
                                                  DET_EXPORT_OUTPUTS_RAW};
     static const det_export_input inputs[] = {DET_EXPORT_INPUT_FLOAT_NHWC, DET_EXPORT_INPUT_IMAGE};
     const struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     open_model(&s, &spec);
     for (int i = 0; i < 8; i++) {
         const det_export_settings settings =
@@ -105,18 +79,18 @@ static void all_settings_are_proved(void **state)
     settings.fast_nms = 1;
     exported = export_proved(&s, &settings);
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void prove(const struct det_model_spec *spec, det_export_input input)
 {
-    struct setup s;
+    struct exports_setup s;
     open_model(&s, spec);
     const det_export_settings settings =
         settings_of(DET_EXPORT_OUTPUTS_AUTO, input, DET_EXPORT_FLOAT32);
     det_export *exported = export_proved(&s, &settings);
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void networks_of_all_kinds_are_proved(void **state)
@@ -130,13 +104,7 @@ static void networks_of_all_kinds_are_proved(void **state)
     }
     for (uint32_t bits = 0; bits < 16; bits++) {
         struct det_model_spec spec = small_spec();
-        spec.share_tower = bits & 1;
-        spec.head_depthwise = bits & 2;
-        spec.fpn_depthwise = bits & 4;
-        spec.min_level = 2 + (int32_t)(bits % 4);
-        spec.max_level = 5 + (int32_t)(bits / 4);
-        spec.head_layers = (int32_t)(bits % 3);
-        spec.head_kernel = bits % 5 == 0 ? 1 : bits % 5 == 1 ? 4 : 3;
+        exports_vary_spec(&spec, bits);
         spec.num_classes = bits == 7 ? 1000 : bits % 4 == 0 ? 1 : CLASSES;
         spec.input_height = 64 + 7 * (int32_t)bits; /* no multiples of 32 */
         spec.input_width = 130 - 3 * (int32_t)bits;
@@ -164,7 +132,7 @@ static void thresholds_are_the_models(void **state)
 {
     (void)state;
     struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     spec.iou_threshold = 0;
     spec.max_per_class = 3;
     spec.max_total = 5;
@@ -180,14 +148,14 @@ static void thresholds_are_the_models(void **state)
     exported = export_proved(&s, &settings);
     assert_contains(det_export_signature(exported), "float32 [1, 1, 4]");
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void the_signature_says_what_there_is(void **state)
 {
     (void)state;
     const struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     open_model(&s, &spec);
     const det_export_settings settings =
         settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_IMAGE, DET_EXPORT_FLOAT32);
@@ -197,7 +165,7 @@ static void the_signature_says_what_there_is(void **state)
     assert_contains(text, "TFLite_Detection_PostProcess: float32 [1, 100, 4]");
     assert_contains(text, "TFLite_Detection_PostProcess:3: float32 [1]");
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static size_t file_bytes(const det_export *exported)
@@ -220,7 +188,7 @@ static void weights_are_stored_once(void **state)
 {
     (void)state;
     struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     spec.head_layers = 2;
     spec.share_tower = false;
     open_model(&s, &spec);
@@ -251,7 +219,7 @@ static void weights_are_stored_once(void **state)
     det_export_destroy(&again);
     det_export_destroy(&exported);
     det_inference_close(s.env, &inference);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void class_names_are_packed_in(void **state)
@@ -259,7 +227,7 @@ static void class_names_are_packed_in(void **state)
     (void)state;
     const struct det_model_spec spec = small_spec();
     static const char expected[] = "Waschbär\n???\n浣熊 und \"Co\"\n";
-    struct setup s;
+    struct exports_setup s;
     struct det_zip_file file;
     open_model(&s, &spec);
     det_export *exported = export_proved(&s, NULL);
@@ -270,7 +238,7 @@ static void class_names_are_packed_in(void **state)
     assert_int_equal(file.bytes, sizeof expected - 1);
     assert_memory_equal(file.data, expected, sizeof expected - 1);
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void what_cannot_be_is_refused(void **state)
@@ -289,7 +257,7 @@ static void what_cannot_be_is_refused(void **state)
         {DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_AUTO, 0, "a fixed batch"},
     };
     struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     det_export *exported = NULL;
     open_model(&s, &spec);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -306,7 +274,7 @@ static void what_cannot_be_is_refused(void **state)
     s.model->owned[s.model->graph.params[0].offset] = 1e9F;
     assert_context_fails(s.context, DET_STATUS_UNSUPPORTED, "half precision",
                          det_export_create(s.context, s.model, "tflite", &half, &exported));
-    close_model(&s);
+    exports_end(&s);
     spec.resize_mode = DET_RESIZE_KEEP_ASPECT;
     spec.min_dimension = 64;
     spec.max_dimension = SIDE;
@@ -315,53 +283,37 @@ static void what_cannot_be_is_refused(void **state)
         settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_IMAGE, DET_EXPORT_FLOAT32);
     assert_context_fails(s.context, DET_STATUS_UNSUPPORTED, "keep_aspect_ratio_resizer",
                          det_export_create(s.context, s.model, "tflite", &image, &exported));
-    close_model(&s);
+    exports_end(&s);
 }
 
 /* --- mistakes --- */
 
-/* A file that is written but not proved yet, and its job. */
 struct draft {
-    struct setup s;
-    struct det_export_job job;
-    struct det_export exported;
+    struct exports_setup s;
+    struct exports_file file;
 };
 
 static void open_draft(struct draft *d, det_export_outputs outputs)
 {
     const struct det_model_spec spec = small_spec();
+    const det_export_settings settings =
+        settings_of(outputs, DET_EXPORT_INPUT_FLOAT_NHWC, DET_EXPORT_FLOAT32);
     open_model(&d->s, &spec);
-    d->job = (struct det_export_job){
-        .model = d->s.model,
-        .settings = settings_of(outputs, DET_EXPORT_INPUT_FLOAT_NHWC, DET_EXPORT_FLOAT32)};
-    d->job.settings.name = "draft";
-    d->exported = (struct det_export){0};
-    assert_ok(d->s.env, det_inference_open(d->s.env, d->s.model, &spec, DET_INFERENCE_FOLDED,
-                                           &d->job.inference));
-    assert_ok(d->s.env, det_export_tflite.write(d->s.env, &d->job, &d->exported));
+    exports_open_model(&d->file, d->s.env, d->s.model, "tflite", &settings);
+    d->s.model = NULL;
 }
 
 static void close_draft(struct draft *d)
 {
-    for (size_t i = 0; i < d->exported.file_count; i++) {
-        det_free(d->s.env, &d->exported.files[i].name);
-        det_text_free(d->s.env, &d->exported.files[i].data);
-    }
-    det_text_free(d->s.env, &d->exported.signature);
-    det_inference_close(d->s.env, &d->job.inference);
-    close_model(&d->s);
-}
-
-static det_status prove_draft(struct draft *d)
-{
-    return det_export_prove(d->s.env, NULL, &det_export_tflite, &d->job, &d->exported);
+    exports_close(&d->file);
+    exports_end(&d->s);
 }
 
 /* The parameter of that role whose key has `part` in it. */
 static const struct det_param *param_of(const struct draft *d, enum det_param_role role,
                                         const char *part)
 {
-    const struct det_graph *graph = d->job.inference.graph;
+    const struct det_graph *graph = d->file.job.inference.graph;
     for (int32_t i = 0; i < graph->param_count; i++)
         if (graph->params[i].role == role && strstr(graph->params[i].key, part) != NULL)
             return &graph->params[i];
@@ -373,8 +325,8 @@ static const struct det_param *param_of(const struct draft *d, enum det_param_ro
 static char *place_of(struct draft *d, const void *bytes, size_t count)
 {
     size_t at = 0;
-    assert_true(find(&d->exported, bytes, count, &at) >= 1);
-    return d->exported.files[0].data.data + at;
+    assert_true(find(&d->file.exported, bytes, count, &at) >= 1);
+    return d->file.exported.files[0].data.data + at;
 }
 
 static void swapped_weights_are_found(void **state)
@@ -382,15 +334,15 @@ static void swapped_weights_are_found(void **state)
     (void)state;
     struct draft d;
     open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
-    assert_ok(d.s.env, prove_draft(&d));
+    assert_ok(d.s.env, exports_prove(&d.file));
     const struct det_param *kernel = param_of(&d, DET_PARAM_DEPTHWISE, "weights-3");
-    float *at = (float *)(void *)place_of(&d, d.job.inference.params + kernel->offset,
+    float *at = (float *)(void *)place_of(&d, d.file.job.inference.params + kernel->offset,
                                           kernel->count * sizeof(float));
     const float first = at[0];
     assert_true(first != at[1]);
     at[0] = at[1];
     at[1] = first;
-    assert_fails(d.s.env, DET_STATUS_MISMATCH, "value 0", prove_draft(&d));
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "value 0", exports_prove(&d.file));
     close_draft(&d);
 }
 
@@ -400,18 +352,18 @@ static void a_wrong_anchor_is_found(void **state)
     (void)state;
     struct draft d;
     open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
-    const float *box = d.job.inference.anchors[20];
+    const float *box = d.file.job.inference.anchors[20];
     const float height = box[2] - box[0], width = box[3] - box[1];
     const float center[4] = {box[0] + height / 2, box[1] + width / 2, height, width};
     float *at = (float *)(void *)place_of(&d, center, sizeof center);
     at[2] *= 1.01F;
-    assert_fails(d.s.env, DET_STATUS_MISMATCH, "anchor 20", prove_draft(&d));
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "anchor 20", exports_prove(&d.file));
     close_draft(&d);
     /* Of raw outputs they are in the metadata, at any alignment. */
     open_draft(&d, DET_EXPORT_OUTPUTS_RAW);
     const float turned[4] = {center[1], center[0], width, height};
     memset(place_of(&d, turned, sizeof turned), 0, sizeof(float));
-    assert_fails(d.s.env, DET_STATUS_MISMATCH, "anchor 20", prove_draft(&d));
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "anchor 20", exports_prove(&d.file));
     close_draft(&d);
 }
 
@@ -420,9 +372,9 @@ static void a_wrong_threshold_is_found(void **state)
     (void)state;
     struct draft d;
     open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
-    const float iou = d.job.inference.postprocess.iou_threshold, other = 0.65F;
+    const float iou = d.file.job.inference.postprocess.iou_threshold, other = 0.65F;
     memcpy(place_of(&d, &iou, sizeof iou), &other, sizeof other);
-    assert_fails(d.s.env, DET_STATUS_MISMATCH, "thresholds", prove_draft(&d));
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "thresholds", exports_prove(&d.file));
     close_draft(&d);
 }
 
@@ -437,13 +389,13 @@ static void wrong_limits_are_found(void **state)
         struct draft d;
         open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
         place_of(&d, limits, sizeof limits)[places[i]] = 99;
-        assert_fails(d.s.env, DET_STATUS_MISMATCH, "99", prove_draft(&d));
+        assert_fails(d.s.env, DET_STATUS_MISMATCH, "99", exports_prove(&d.file));
         close_draft(&d);
     }
     struct draft d;
     open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
-    d.job.settings.fast_nms = 1;
-    assert_fails(d.s.env, DET_STATUS_MISMATCH, "of each", prove_draft(&d));
+    d.file.job.settings.fast_nms = 1;
+    assert_fails(d.s.env, DET_STATUS_MISMATCH, "of each", exports_prove(&d.file));
     close_draft(&d);
 }
 
@@ -473,26 +425,12 @@ static void wrong_options_are_found(void **state)
         struct draft d;
         open_draft(&d, DET_EXPORT_OUTPUTS_DETECTIONS);
         memcpy(place_of(&d, cases[i].from, cases[i].bytes), cases[i].to, cases[i].bytes);
-        assert_fails(d.s.env, cases[i].status, cases[i].says, prove_draft(&d));
+        assert_fails(d.s.env, cases[i].status, cases[i].says, exports_prove(&d.file));
         close_draft(&d);
     }
 }
 
 /* --- damage --- */
-
-static void read_it(void *draft)
-{
-    struct draft *d = draft;
-    struct det_program program;
-    const struct det_budget before = det_budget_open(d->s.env, "damaged");
-    det_program_init(&program);
-    const det_status status = det_export_tflite.read(d->s.env, &d->exported, &program);
-    assert_true(status == DET_OK || status == DET_STATUS_CORRUPT ||
-                status == DET_STATUS_UNSUPPORTED || status == DET_STATUS_NOT_FOUND ||
-                status == DET_STATUS_OUT_OF_MEMORY);
-    det_program_free(d->s.env, &program);
-    det_budget_close(d->s.env, before);
-}
 
 /* Bytes of tables, one in each step, and the file's ends. */
 static void damaged_files_do_no_harm(void **state)
@@ -504,28 +442,10 @@ static void damaged_files_do_no_harm(void **state)
     for (int i = 0; i < 2; i++) {
         struct draft d;
         open_draft(&d, outputs[i]);
-        exports_damage(&d.exported.files[0].data, STEP, 60000, 40 * STEP, CUTS, read_it, &d);
+        exports_damage(exports_bytes(&d.file), STEP, 60000, 40 * STEP, CUTS, exports_read_damaged,
+                       &d.file);
         close_draft(&d);
     }
-}
-
-static det_status write_and_read(struct det_env *env, void *argument)
-{
-    struct draft *d = argument;
-    struct det_export exported = {0};
-    struct det_program program;
-    det_status status = DET_OK;
-    det_program_init(&program);
-    DET_TRY(det_export_tflite.write(env, &d->job, &exported));
-    DET_TRY(det_export_tflite.read(env, &exported, &program));
-fail:
-    for (size_t i = 0; i < exported.file_count; i++) {
-        det_free(env, &exported.files[i].name);
-        det_text_free(env, &exported.files[i].data);
-    }
-    det_text_free(env, &exported.signature);
-    det_program_free(env, &program);
-    return status;
 }
 
 static void a_failed_allocation_is_told(void **state)
@@ -533,7 +453,7 @@ static void a_failed_allocation_is_told(void **state)
     (void)state;
     struct draft d;
     open_draft(&d, DET_EXPORT_OUTPUTS_RAW);
-    test_each_allocation_fails(write_and_read, &d);
+    test_each_allocation_fails(exports_write_and_read, &d.file);
     close_draft(&d);
 }
 

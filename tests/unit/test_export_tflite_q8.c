@@ -1,28 +1,16 @@
 /* export/tflite*.c of models in 8 bits: what is written is proved to the last integer, whatever the
  * network, its scales and its zeros; mistakes are found, damage does no harm. */
-#include "base/context.h"
-#include "det/export_formats.h"
-#include "det/quantisation.h"
 #include "export/tflite.h"
-#include "model/model.h"
 #include "model/quantised.h"
 #include "support/exports.h"
-#include "support/mem.h"
 #include "support/workspace.h"
 
 enum { PICTURES = 2, SIDE = 96 };
 
 static uint8_t pictures[PICTURES][SIDE * SIDE * 3];
 
-struct setup {
-    struct test_env t;
-    det_context *context;
-    struct det_env *env;
-    det_model *model; /* in 8 bits */
-};
-
 /* All in 8 bits. */
-static det_model *quantised(struct setup *s, const struct det_model_spec *spec)
+static det_model *quantised(struct exports_setup *s, const struct det_model_spec *spec)
 {
     struct exports_squares squares = {pictures[0], SIDE};
     const det_sample_source source = {.struct_size = sizeof source,
@@ -45,25 +33,10 @@ static det_model *quantised(struct setup *s, const struct det_model_spec *spec)
     return made;
 }
 
-static void start(struct setup *s)
+static void open_model(struct exports_setup *s, const struct det_model_spec *spec)
 {
-    *s = (struct setup){0};
-    test_env_init(&s->t);
-    s->context = workspace_context(&s->t, 1);
-    s->env = det_context_env(s->context);
-}
-
-static void open_model(struct setup *s, const struct det_model_spec *spec)
-{
-    start(s);
+    exports_start(s);
     s->model = quantised(s, spec);
-}
-
-static void close_model(struct setup *s)
-{
-    det_model_destroy(&s->model);
-    det_context_destroy(&s->context);
-    test_env_check(&s->t);
 }
 
 static struct det_model_spec small_spec(void)
@@ -83,7 +56,7 @@ static det_export_settings settings_of(det_export_outputs outputs, det_export_in
 }
 
 /* Exports, proof and all: nothing differs. */
-static det_export *export_proved(struct setup *s, const det_export_settings *settings)
+static det_export *export_proved(struct exports_setup *s, const det_export_settings *settings)
 {
     det_export *exported = NULL;
     det_export_proof proof = {.struct_size = sizeof proof};
@@ -96,7 +69,7 @@ static det_export *export_proved(struct setup *s, const det_export_settings *set
 }
 
 /* Before real numbers are made of the results there are none, unless the input is floats. */
-static void check_whole(struct setup *s, const det_export *exported)
+static void check_whole(struct exports_setup *s, const det_export *exported)
 {
     struct det_program program;
     det_program_init(&program);
@@ -128,7 +101,7 @@ static void all_settings_are_proved(void **state)
                   {DET_EXPORT_INPUT_INT8, "input:0: int8 [1, 96, 96, 3] RGB, 0 to 255 less 128\n"},
                   {DET_EXPORT_INPUT_FLOAT_NHWC, "input:0: float32 [1, 96, 96, 3] RGB, x * 2"}};
     const struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     open_model(&s, &spec);
     for (size_t i = 0; i < sizeof inputs / sizeof *inputs; i++) {
         det_export_settings settings = settings_of(DET_EXPORT_OUTPUTS_AUTO, inputs[i].input);
@@ -150,17 +123,17 @@ static void all_settings_are_proved(void **state)
     settings.fast_nms = 1;
     det_export *exported = export_proved(&s, &settings);
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void prove(const struct det_model_spec *spec, det_export_input input)
 {
-    struct setup s;
+    struct exports_setup s;
     open_model(&s, spec);
     const det_export_settings settings = settings_of(DET_EXPORT_OUTPUTS_AUTO, input);
     det_export *exported = export_proved(&s, &settings);
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
 static void networks_of_all_kinds_are_proved(void **state)
@@ -168,13 +141,7 @@ static void networks_of_all_kinds_are_proved(void **state)
     (void)state;
     for (uint32_t bits = 0; bits < 8; bits++) {
         struct det_model_spec spec = small_spec();
-        spec.share_tower = bits & 1;
-        spec.head_depthwise = bits & 2;
-        spec.fpn_depthwise = bits & 4;
-        spec.min_level = 2 + (int32_t)(bits % 4);
-        spec.max_level = 5 + (int32_t)(bits / 4);
-        spec.head_layers = (int32_t)(bits % 3);
-        spec.head_kernel = bits % 5 == 0 ? 1 : bits % 5 == 1 ? 4 : 3;
+        exports_vary_spec(&spec, bits);
         spec.num_classes = bits == 7 ? 90 : bits % 4 == 0 ? 1 : 3;
         spec.input_height = 64 + 7 * (int32_t)bits; /* no multiples of 32 */
         spec.input_width = 100 - 3 * (int32_t)bits;
@@ -206,7 +173,7 @@ static void hostile_scales_are_proved(void **state)
     static const int32_t zeros[] = {-128, 127, 0, -1, 64};
     static const float factors[] = {1, 0.01F, 60, 1, 0.5F, 3};
     const struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     open_model(&s, &spec);
     const struct det_graph *g = &s.model->graph;
     for (int32_t i = 0; i < g->op_count; i++) {
@@ -225,10 +192,10 @@ static void hostile_scales_are_proved(void **state)
     det_export_destroy(&exported);
     exported = export_proved(&s, NULL);
     det_export_destroy(&exported);
-    close_model(&s);
+    exports_end(&s);
 }
 
-static void refuse(struct setup *s, const det_model *model, const char *format,
+static void refuse(struct exports_setup *s, const det_model *model, const char *format,
                    const det_export_settings *settings, const char *says)
 {
     det_export *exported = NULL;
@@ -241,7 +208,7 @@ static void what_cannot_be_is_refused(void **state)
 {
     (void)state;
     const struct det_model_spec spec = small_spec();
-    struct setup s;
+    struct exports_setup s;
     det_model *floats = NULL;
     open_model(&s, &spec);
     det_export_settings settings = settings_of(DET_EXPORT_OUTPUTS_AUTO, DET_EXPORT_INPUT_IMAGE);
@@ -271,13 +238,13 @@ static void what_cannot_be_is_refused(void **state)
     refuse(&s, s.model, "tflite", NULL, g->ops[g->op_count - 1].name);
     refuse(&s, s.model, "tflite", NULL,
            "stays in float32: quantise the float32 model with --int8_");
-    close_model(&s);
+    exports_end(&s);
 }
 
 /* --- mistakes --- */
 
 struct draft {
-    struct setup s;
+    struct exports_setup s;
     struct exports_file file;
 };
 
@@ -285,14 +252,14 @@ static void open_draft(struct draft *d, det_export_outputs outputs, det_export_i
 {
     const struct det_model_spec spec = small_spec();
     const det_export_settings settings = settings_of(outputs, input);
-    start(&d->s);
+    exports_start(&d->s);
     exports_open_model(&d->file, d->s.env, quantised(&d->s, &spec), "tflite", &settings);
 }
 
 static void close_draft(struct draft *d)
 {
     exports_close(&d->file);
-    close_model(&d->s);
+    exports_end(&d->s);
 }
 
 /* Operation `index` among the convolutions that are depthwise. */
@@ -382,20 +349,6 @@ static void wrong_results_are_found(void **state)
 
 /* --- damage --- */
 
-static void read_it(void *draft)
-{
-    struct draft *d = draft;
-    struct det_program program;
-    const struct det_budget before = det_budget_open(d->s.env, "damaged");
-    det_program_init(&program);
-    const det_status status = det_tflite_read(d->s.env, &d->file.exported, &program);
-    assert_true(status == DET_OK || status == DET_STATUS_CORRUPT ||
-                status == DET_STATUS_UNSUPPORTED || status == DET_STATUS_NOT_FOUND ||
-                status == DET_STATUS_OUT_OF_MEMORY);
-    det_program_free(d->s.env, &program);
-    det_budget_close(d->s.env, before);
-}
-
 /* Bytes of tables, one in each step, and the file's ends. */
 static void damaged_files_do_no_harm(void **state)
 {
@@ -405,28 +358,10 @@ static void damaged_files_do_no_harm(void **state)
     for (int i = 0; i < 2; i++) {
         struct draft d;
         open_draft(&d, i == 0 ? DET_EXPORT_OUTPUTS_RAW : DET_EXPORT_OUTPUTS_AUTO, inputs[i]);
-        exports_damage(exports_bytes(&d.file), STEP, 90000, 20 * STEP, CUTS, read_it, &d);
+        exports_damage(exports_bytes(&d.file), STEP, 90000, 20 * STEP, CUTS, exports_read_damaged,
+                       &d.file);
         close_draft(&d);
     }
-}
-
-static det_status write_and_read(struct det_env *env, void *argument)
-{
-    struct draft *d = argument;
-    struct det_export exported = {0};
-    struct det_program program;
-    det_status status = DET_OK;
-    det_program_init(&program);
-    DET_TRY(det_export_tflite.write(env, &d->file.job, &exported));
-    DET_TRY(det_tflite_read(env, &exported, &program));
-fail:
-    for (size_t i = 0; i < exported.file_count; i++) {
-        det_free(env, &exported.files[i].name);
-        det_text_free(env, &exported.files[i].data);
-    }
-    det_text_free(env, &exported.signature);
-    det_program_free(env, &program);
-    return status;
 }
 
 static void a_failed_allocation_is_told(void **state)
@@ -434,7 +369,7 @@ static void a_failed_allocation_is_told(void **state)
     (void)state;
     struct draft d;
     open_draft(&d, DET_EXPORT_OUTPUTS_RAW, DET_EXPORT_INPUT_AUTO);
-    test_each_allocation_fails(write_and_read, &d);
+    test_each_allocation_fails(exports_write_and_read, &d.file);
     close_draft(&d);
 }
 

@@ -7,14 +7,7 @@
 #include "support/workspace.h"
 #include "train/trainer.h"
 
-struct run {
-    struct test_env t;
-    det_context *context;
-    det_pipeline_config *config;
-    det_trainer *trainer;
-};
-
-static det_status open_run(struct run *r, const struct workspace *w, int64_t steps,
+static det_status open_run(struct workspace_run *r, const struct workspace *w, int64_t steps,
                            int32_t accumulate)
 {
     det_trainer_settings settings;
@@ -24,21 +17,7 @@ static det_status open_run(struct run *r, const struct workspace *w, int64_t ste
     settings.checkpoint_every_steps = 0;
     settings.summary_every_steps = 0;
     settings.accumulate = accumulate;
-    test_env_init(&r->t);
-    r->context = workspace_context(&r->t, 2);
-    r->config = NULL;
-    r->trainer = NULL;
-    const det_status status = det_pipeline_config_load(r->context, w->config, &r->config);
-    return status != DET_OK ? status
-                            : det_trainer_create(r->context, r->config, &settings, &r->trainer);
-}
-
-static void close_run(struct run *r)
-{
-    det_trainer_destroy(&r->trainer);
-    det_pipeline_config_destroy(&r->config);
-    det_context_destroy(&r->context);
-    test_env_check(&r->t);
+    return workspace_run_open(r, w, &settings, 2);
 }
 
 static float *copy(const float *values, size_t count)
@@ -52,7 +31,7 @@ static float *copy(const float *values, size_t count)
 /* Trains `steps` in one go and in two, and compares parameters and optimizer state. */
 static void check_resume(const struct workspace *w, int32_t accumulate)
 {
-    struct run whole, parts;
+    struct workspace_run whole, parts;
     struct workspace other = *w;
     assert_context_ok(whole.context, open_run(&whole, w, 6, accumulate));
     assert_context_ok(whole.context, det_trainer_run(whole.trainer, NULL, NULL));
@@ -61,15 +40,15 @@ static void check_resume(const struct workspace *w, int32_t accumulate)
         assert_context_ok(parts.context, open_run(&parts, &other, steps, accumulate));
         assert_context_ok(parts.context, det_trainer_run(parts.trainer, NULL, NULL));
         if (steps < 6)
-            close_run(&parts);
+            workspace_run_close(&parts);
     }
     const struct det_learner *a = whole.trainer->learner, *b = parts.trainer->learner;
     assert_memory_equal(a->params, b->params, a->graph.param_floats * sizeof(float));
     for (int32_t s = 0; s < a->slot_count; s++)
         assert_memory_equal(a->slots[s], b->slots[s], a->graph.param_floats * sizeof(float));
     assert_int_equal(whole.trainer->state.next_sample, parts.trainer->state.next_sample);
-    close_run(&whole);
-    close_run(&parts);
+    workspace_run_close(&whole);
+    workspace_run_close(&parts);
 }
 
 static void frozen_variables_stay(void **state)
@@ -81,7 +60,7 @@ static void frozen_variables_stay(void **state)
                           "batch_size: 4 update_trainable_variables: 'model/' "
                           "freeze_variables: 'classification_backbone/.*(kernel|gamma)$' "
                           "freeze_variables: '_box_predictor/.*box_encodings' ");
-    struct run r;
+    struct workspace_run r;
     assert_context_ok(r.context, open_run(&r, &w, 3, 1));
     const struct det_learner *l = r.trainer->learner;
     float *before = copy(l->params, l->graph.param_floats);
@@ -105,7 +84,7 @@ static void frozen_variables_stay(void **state)
     }
     assert_true(frozen > 40 && learnt > 40);
     free(before);
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 
@@ -114,7 +93,7 @@ static void hostile_patterns_are_refused(void **state)
 {
     (void)state;
     static const char *const parts[] = {"a", "*", "(", "x{9}"};
-    struct run r;
+    struct workspace_run r;
     struct workspace w;
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const size_t length = strlen(parts[i]), count = 20000;
@@ -128,7 +107,7 @@ static void hostile_patterns_are_refused(void **state)
         workspace_edit_config(&w, "batch_size: 4 ", edit);
         assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "is longer than 1000 bytes",
                              open_run(&r, &w, 3, 1));
-        close_run(&r);
+        workspace_run_close(&r);
         workspace_remove(&w);
         free(edit);
     }
@@ -141,7 +120,7 @@ static void hostile_patterns_are_refused(void **state)
     workspace_edit_config(&w, "batch_size: 4 ", edit);
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "are too many or too long",
                          open_run(&r, &w, 3, 1));
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
     free(edit);
 }
@@ -170,11 +149,11 @@ static void bad_patterns_are_named(void **state)
         workspace_make(&w, "patterns");
         snprintf(edited, sizeof edited, "batch_size: 4 %s", cases[i][0]);
         workspace_edit_config(&w, "batch_size: 4 ", edited);
-        struct run r;
+        struct workspace_run r;
         assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, cases[i][1],
                              open_run(&r, &w, 3, 1));
         assert_non_null(strstr(det_context_error(r.context), "pipeline.config:"));
-        close_run(&r);
+        workspace_run_close(&r);
         workspace_remove(&w);
     }
 }
@@ -188,7 +167,7 @@ static void averages_follow_the_weights(void **state)
     workspace_edit_config(&w, "use_moving_average: false",
                           "use_moving_average: true moving_average_decay: 0.2");
     workspace_edit_config(&w, "eval_config {", "eval_config { use_moving_averages: true ");
-    struct run r;
+    struct workspace_run r;
     assert_context_ok(r.context, open_run(&r, &w, 5, 1));
     const struct det_learner *l = r.trainer->learner;
     const size_t floats = l->graph.param_floats;
@@ -225,7 +204,7 @@ static void averages_follow_the_weights(void **state)
     det_model_destroy(&snapshot);
     det_model_destroy(&loaded);
     free(expected);
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 
     workspace_make(&w, "averages");
@@ -235,7 +214,7 @@ static void averages_follow_the_weights(void **state)
     workspace_edit_config(&w, "use_moving_average: true", "use_moving_average: false");
     assert_context_fails(r.context, DET_STATUS_MISMATCH, "with use_moving_average",
                          open_run(&r, &w, 8, 1));
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 
@@ -245,17 +224,17 @@ static void missing_averages_are_named(void **state)
     (void)state;
     struct workspace w;
     workspace_make(&w, "no_averages");
-    struct run r;
+    struct workspace_run r;
     assert_context_ok(r.context, open_run(&r, &w, 1, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_edit_config(&w, "eval_config {", "eval_config { use_moving_averages: true ");
     assert_int_equal(open_run(&r, &w, 2, 1), DET_OK);
     det_model *model = NULL;
     assert_context_fails(r.context, DET_STATUS_MISMATCH, "use_moving_average",
                          det_model_load_checkpoint(r.context, r.config, w.model_dir, &model));
     assert_null(model);
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 
@@ -266,7 +245,7 @@ static void accumulation_takes_the_mean(void **state)
     struct workspace w;
     workspace_make(&w, "accumulate");
     workspace_edit_config(&w, "batch_size: 4 ", "batch_size: 2 gradient_clipping_by_norm: 0.5 ");
-    struct run r, single;
+    struct workspace_run r, single;
     struct workspace other = w;
     snprintf(other.model_dir, sizeof other.model_dir, "%s/single", w.directory);
     assert_context_ok(r.context, open_run(&r, &w, 2, 3));
@@ -314,8 +293,8 @@ static void accumulation_takes_the_mean(void **state)
     assert_true(sqrt(error) <= 1e-4 * sqrt(size) + 1e-6);
     free(mean);
     free(before);
-    close_run(&r);
-    close_run(&single);
+    workspace_run_close(&r);
+    workspace_run_close(&single);
     workspace_remove(&w);
     workspace_make(&w, "accumulate");
     workspace_edit_config(&w, "batch_size: 4 ", "batch_size: 2 ");

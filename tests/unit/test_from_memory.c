@@ -27,11 +27,7 @@ static void open_memory(struct memory *m)
     snprintf(m->map_path, sizeof m->map_path, "%s/label_map.pbtxt", m->w.directory);
     m->context = workspace_context(&m->t, 1);
     struct det_env *env = det_context_env(m->context);
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     assert_ok(env, det_model_create(env, &spec, false, names, &model));
     formula_params(&model->graph, model->owned);
     assert_context_ok(m->context, det_model_export(m->context, model, m->model_path));

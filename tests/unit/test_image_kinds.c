@@ -1,15 +1,8 @@
-/* data/image_bmp.c, image_gif.c, image_webp.c: each kind of file that has this extension, pixel by
- * pixel, and what is none. The builders' files were compared with PIL, FFmpeg and TensorFlow's
+/* data/image_bmp.c, image_gif.c: each kind of file that has this extension, pixel by pixel, and
+ * what is none. The builders' files were compared with PIL, FFmpeg and TensorFlow's
  * decode_image. */
-#include <unistd.h>
-
 #include "data/image.h"
-#include "det/image.h"
-#include "support/fail_malloc.h"
-#include "support/io.h"
-#include "support/mem.h"
 #include "support/pictures.h"
-#include "support/run_tool.h"
 
 static const uint8_t *colour_of(uint32_t index)
 {
@@ -18,33 +11,6 @@ static const uint8_t *colour_of(uint32_t index)
     rgb[1] = (uint8_t)(255 - 5 * index);
     rgb[2] = (uint8_t)(3 * index);
     return rgb;
-}
-
-/* Every cut and every flipped byte of a file ends in a picture or a message; in a block of its own,
- * so that a sanitizer sees a step too far. */
-static void check_damage(struct test_env *t, const struct test_bytes *file)
-{
-    struct det_image image = {0};
-    for (size_t cut = 0; cut < file->count; cut += 1 + cut / 300) {
-        uint8_t *part = malloc(cut ? cut : 1);
-        assert_non_null(part);
-        memcpy(part, file->data, cut);
-        const det_status status = det_image_decode(&t->env, "cut", part, cut, &image);
-        assert_true(status == DET_OK || status == DET_STATUS_CORRUPT ||
-                    status == DET_STATUS_UNSUPPORTED);
-        free(part);
-    }
-    for (size_t at = 0; at < file->count; at += 1 + at / 300)
-        for (int change = 0; change < 3; change++) {
-            static const uint8_t changes[3] = {0xff, 0x01, 0x80};
-            file->data[at] ^= changes[change];
-            t->env.error[0] = '\0';
-            const det_status status =
-                det_image_decode(&t->env, "flip", file->data, file->count, &image);
-            assert_true(status == DET_OK || t->env.error[0] != '\0');
-            file->data[at] ^= changes[change];
-        }
-    det_image_free(&t->env, &image);
 }
 
 /* --- BMP --- */
@@ -143,7 +109,7 @@ static void bmps_become_rgb(void **state)
                     fail_msg("case %zu, pixel %d, %d: %d %d %d, expected %d %d %d", i, y, x, got[0],
                              got[1], got[2], rgb[0], rgb[1], rgb[2]);
             }
-        check_damage(&t, &file);
+        test_damage_picture(&t, &file);
         free(file.data);
     }
     det_image_free(&t.env, &image);
@@ -177,7 +143,7 @@ static void bmp_run_lengths(void **state)
         assert_ok(&t.env, det_image_decode(&t.env, "x.bmp", file.data, file.count, &image));
         for (int i = 0; i < HEIGHT * WIDTH; i++)
             assert_memory_equal(image.rgb + i * 3, colour_of(indices[i / WIDTH][i % WIDTH]), 3);
-        check_damage(&t, &file);
+        test_damage_picture(&t, &file);
         assert_fails(&t.env, DET_STATUS_CORRUPT, "y.bmp: truncated BMP: the data ends at row ",
                      det_image_decode(&t.env, "y.bmp", file.data, file.count - 12, &image));
         free(file.data);
@@ -252,7 +218,7 @@ static void check_gif(struct test_env *t, const struct test_gif *gif, bool damag
                          image.height, got[0], got[1], got[2], wanted[0], wanted[1], wanted[2]);
         }
     if (damage)
-        check_damage(t, &file);
+        test_damage_picture(t, &file);
     free(file.data);
     det_image_free(&t->env, &image);
 }
@@ -344,160 +310,6 @@ static void gifs_that_are_refused(void **state)
     test_env_check(&t);
 }
 
-/* --- WebP, made by PIL: pixel (x, y) is (60 x, 80 y, 40) --- */
-
-static const uint8_t still[] = {
-    0x52, 0x49, 0x46, 0x46, 0x38, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x4c,
-    0x2b, 0x00, 0x00, 0x00, 0x2f, 0x03, 0x80, 0x00, 0x00, 0x5f, 0x40, 0x90, 0x6d, 0x33, 0xc4, 0x22,
-    0xdc, 0xdf, 0xe3, 0x0e, 0xc3, 0x33, 0x28, 0xf3, 0xdf, 0x83, 0x0c, 0xb0, 0x5c, 0x00, 0x82, 0x00,
-    0x12, 0xa5, 0x14, 0x52, 0x18, 0x6e, 0x85, 0x15, 0x46, 0x8d, 0xe8, 0x7f, 0x50, 0x97, 0x03, 0x00,
-};
-static const uint8_t lying[] = {
-    0x52, 0x49, 0x46, 0x46, 0x6c, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38,
-    0x58, 0x0a, 0x00, 0x00, 0x00, 0x08, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x02, 0x00, 0x00,
-    0x56, 0x50, 0x38, 0x4c, 0x2b, 0x00, 0x00, 0x00, 0x2f, 0x03, 0x80, 0x00, 0x00, 0x5f, 0x40,
-    0x90, 0x6d, 0x33, 0xc4, 0x22, 0xdc, 0xdf, 0xe3, 0x0e, 0xc3, 0x33, 0x28, 0xf3, 0xdf, 0x83,
-    0x0c, 0xb0, 0x5c, 0x00, 0x82, 0x00, 0x12, 0xa5, 0x14, 0x52, 0x18, 0x6e, 0x85, 0x15, 0x46,
-    0x8d, 0xe8, 0x7f, 0x50, 0x97, 0x03, 0x00, 0x45, 0x58, 0x49, 0x46, 0x1a, 0x00, 0x00, 0x00,
-    0x4d, 0x4d, 0x00, 0x2a, 0x00, 0x00, 0x00, 0x08, 0x00, 0x01, 0x01, 0x12, 0x00, 0x03, 0x00,
-    0x00, 0x00, 0x01, 0x00, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-};
-static const uint8_t moving[] = {
-    0x52, 0x49, 0x46, 0x46, 0xc0, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x58,
-    0x0a, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x02, 0x00, 0x00, 0x41, 0x4e,
-    0x49, 0x4d, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x41, 0x4e, 0x4d, 0x46,
-    0x44, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x02, 0x00, 0x00,
-    0x64, 0x00, 0x00, 0x02, 0x56, 0x50, 0x38, 0x4c, 0x2b, 0x00, 0x00, 0x00, 0x2f, 0x03, 0x80, 0x00,
-    0x00, 0x5f, 0x40, 0x90, 0x6d, 0x33, 0xc4, 0x22, 0xdc, 0xdf, 0xe3, 0x0e, 0xc3, 0x33, 0x28, 0xf3,
-    0xdf, 0x83, 0x0c, 0xb0, 0x5c, 0x00, 0x82, 0x00, 0x12, 0xa5, 0x14, 0x52, 0x18, 0x6e, 0x85, 0x15,
-    0x46, 0x8d, 0xe8, 0x7f, 0x50, 0x97, 0x03, 0x00, 0x41, 0x4e, 0x4d, 0x46, 0x48, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x02, 0x00, 0x00, 0x64, 0x00, 0x00, 0x00,
-    0x56, 0x50, 0x38, 0x4c, 0x2f, 0x00, 0x00, 0x00, 0x2f, 0x03, 0x80, 0x00, 0x00, 0x5f, 0x40, 0x90,
-    0x6d, 0x33, 0xc4, 0x22, 0xdc, 0xdf, 0xe3, 0x0e, 0x62, 0xc1, 0x14, 0xef, 0xcd, 0xa9, 0x41, 0x99,
-    0xff, 0x1e, 0xd4, 0x00, 0x9b, 0x0b, 0x40, 0x10, 0x40, 0xa2, 0x94, 0x42, 0x0a, 0xc3, 0xad, 0xb0,
-    0xc2, 0xa8, 0x11, 0xfd, 0x0f, 0xea, 0x72, 0x00,
-};
-
-static bool has_webp(void)
-{
-    return strstr(det_image_formats(), "WebP") != NULL;
-}
-
-static void webps_become_rgb(void **state)
-{
-    (void)state;
-    static const struct {
-        const uint8_t *data;
-        size_t bytes;
-    } files[] = {{still, sizeof still}, {lying, sizeof lying}, {moving, sizeof moving}};
-    struct test_env t;
-    struct det_image image = {0};
-    test_env_init(&t);
-    if (!has_webp()) {
-        assert_fails(&t.env, DET_STATUS_UNSUPPORTED, "a.webp: a WebP image: built without libwebp",
-                     det_image_decode(&t.env, "a.webp", still, sizeof still, &image));
-        test_env_check(&t);
-        return;
-    }
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        struct test_bytes file = {0};
-        test_append(&file, files[i].data, files[i].bytes);
-        assert_ok(&t.env, det_image_decode(&t.env, "x.webp", file.data, file.count, &image));
-        assert_true(image.width == 4 && image.height == 3);
-        for (int n = 0; n < 12; n++) {
-            assert_int_equal(image.rgb[n * 3], n % 4 * 60);
-            assert_int_equal(image.rgb[n * 3 + 1], n / 4 * 80);
-            assert_int_equal(image.rgb[n * 3 + 2], 40);
-        }
-        check_damage(&t, &file);
-        free(file.data);
-    }
-    t.env.limits.max_image_pixels = 11;
-    assert_fails(&t.env, DET_STATUS_UNSUPPORTED, "WebP of 4 x 3 pixels is too large",
-                 det_image_decode(&t.env, "x", still, sizeof still, &image));
-    test_env_check(&t);
-}
-
-/* Two lossy frames, red and blue, of 4 x 2 pixels, by img2webp. (Lossless ones let libwebp 1.2.4
- * itself crash without memory.) */
-static const uint8_t lossy[] = {
-    0x52, 0x49, 0x46, 0x46, 0xc0, 0x00, 0x00, 0x00, 0x57, 0x45, 0x42, 0x50, 0x56, 0x50, 0x38, 0x58,
-    0x0a, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00, 0x41, 0x4e,
-    0x49, 0x4d, 0x06, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x41, 0x4e, 0x4d, 0x46,
-    0x46, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00,
-    0x64, 0x00, 0x00, 0x02, 0x56, 0x50, 0x38, 0x20, 0x2e, 0x00, 0x00, 0x00, 0x90, 0x01, 0x00, 0x9d,
-    0x01, 0x2a, 0x04, 0x00, 0x02, 0x00, 0x02, 0xc0, 0x4c, 0x25, 0xa0, 0x02, 0x74, 0xba, 0x00, 0x03,
-    0x98, 0x00, 0xfe, 0xee, 0x76, 0x7f, 0xf1, 0x6d, 0x23, 0xa1, 0x53, 0xab, 0xff, 0xb6, 0x87, 0xff,
-    0xad, 0x0f, 0xff, 0x5a, 0x1f, 0xf4, 0xa0, 0x00, 0x00, 0x00, 0x41, 0x4e, 0x4d, 0x46, 0x46, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x01, 0x00, 0x00, 0x64, 0x00,
-    0x00, 0x00, 0x56, 0x50, 0x38, 0x20, 0x2e, 0x00, 0x00, 0x00, 0xb4, 0x01, 0x00, 0x9d, 0x01, 0x2a,
-    0x04, 0x00, 0x02, 0x00, 0x00, 0x00, 0x4c, 0x25, 0xa0, 0x02, 0x74, 0x01, 0x0e, 0xfe, 0x02, 0xec,
-    0x00, 0xfe, 0xf8, 0x47, 0x2a, 0x3f, 0xf6, 0xd0, 0xff, 0xff, 0x6d, 0x0f, 0xff, 0xf6, 0xd0, 0xff,
-    0xa8, 0xef, 0x06, 0xc9, 0x14, 0xe4, 0x80, 0x00,
-};
-
-static det_status decode_lossy(struct det_env *env, void *argument)
-{
-    (void)argument;
-    struct det_image image = {0};
-    const det_status status = det_image_decode(env, "x", lossy, sizeof lossy, &image);
-    assert_true(status != DET_OK || (image.rgb[0] > 200 && image.rgb[2] < 50));
-    det_image_free(env, &image);
-    return status;
-}
-
-static void no_memory_for_webp(void **state)
-{
-    (void)state;
-    if (has_webp())
-        test_each_malloc_fails(decode_lossy, NULL);
-}
-
-/* libwebp is loaded for the picture: where it is not, is damaged or another, only such pictures
- * cannot be read. */
-static void webps_without_libwebp(void **state)
-{
-    (void)state;
-    static char out[20000];
-    char directory[256], picture[300], library[300];
-    struct test_env t;
-    test_env_init(&t);
-    if (!has_webp()) {
-        test_env_check(&t);
-        return;
-    }
-    test_make_directory(directory, "image_kinds");
-    snprintf(picture, sizeof picture, "%s/a.webp", directory);
-    assert_ok(&t.env, det_write_file(&t.env, picture, moving, sizeof moving));
-    assert_int_equal(run_tool(out, sizeof out, "det-detect data/vehicles.det %s", picture), 0);
-    setenv("LD_LIBRARY_PATH", directory, 1);
-    static const char *const missing[2][2] = {{"libwebpdemux.so.2", "libwebpdemux2"},
-                                              {"libwebp.so.7", "libwebp7"}};
-    for (int i = 0; i < 2; i++) {
-        char message[200];
-        snprintf(library, sizeof library, "%s/%s", directory, missing[i][0]);
-        assert_ok(&t.env, det_write_file(&t.env, library, "", 0));
-        assert_int_equal(run_tool(out, sizeof out, "det-detect data/vehicles.det %s", picture), 1);
-        assert_non_null(strstr(out, "a.webp: a WebP image: "));
-        assert_non_null(strstr(out, missing[i][0]));
-        snprintf(message, sizeof message, "; install libwebp (Debian's package %s)", missing[i][1]);
-        assert_non_null(strstr(out, message));
-    }
-    assert_int_equal(unlink(library), 0);
-    const char *bin = getenv("DET_BIN_DIR");
-    char path[600];
-    snprintf(path, sizeof path, "%s/../lib/libdet.so", bin != NULL ? bin : "build/release/bin");
-    char *other = realpath(path, NULL);
-    assert_non_null(other);
-    assert_int_equal(symlink(other, library), 0);
-    free(other);
-    assert_int_equal(run_tool(out, sizeof out, "det-detect data/vehicles.det %s", picture), 1);
-    assert_non_null(strstr(out, "undefined symbol: WebP"));
-    unsetenv("LD_LIBRARY_PATH");
-    test_remove_tree(directory);
-    test_env_check(&t);
-}
-
 /* --- all --- */
 
 static det_status decode_all(struct det_env *env, void *argument)
@@ -551,9 +363,8 @@ int test_image_kinds(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bmps_become_rgb),       cmocka_unit_test(bmp_run_lengths),
         cmocka_unit_test(bmps_that_are_refused), cmocka_unit_test(gifs_become_rgb),
-        cmocka_unit_test(gifs_that_are_refused), cmocka_unit_test(webps_become_rgb),
-        cmocka_unit_test(no_memory_for_webp),    cmocka_unit_test(webps_without_libwebp),
-        cmocka_unit_test(failed_allocations),    cmocka_unit_test(names_tell_kinds),
+        cmocka_unit_test(gifs_that_are_refused), cmocka_unit_test(failed_allocations),
+        cmocka_unit_test(names_tell_kinds),
     };
     return cmocka_run_group_tests_name("image_kinds", tests, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 #include "model/model.h"
 #include "support/formula.h"
 #include "support/mem.h"
-#include "support/test.h"
+#include "support/workspace.h"
 
 /* --- colours --- */
 
@@ -430,20 +430,12 @@ struct detection {
 static void make_detector(struct detection *d)
 {
     struct det_model_spec spec;
-    det_context_settings settings;
     det_detector_settings detector;
     *d = (struct detection){0};
     test_env_init(&d->t);
-    det_context_settings_default(&settings);
-    settings.allocator = test_env_hooks(&d->t);
-    settings.threads = 2;
-    assert_int_equal(det_context_create(&d->context, &settings), DET_OK);
+    d->context = workspace_machine(&d->t, 2);
     d->env = det_context_env(d->context);
-    det_model_spec_default(&spec, SIDE, CLASSES);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, SIDE, CLASSES);
     assert_ok(d->env, det_model_create(d->env, &spec, false, NULL, &d->model));
     formula_params(&d->model->graph, d->model->owned);
     det_detector_settings_default(&detector);

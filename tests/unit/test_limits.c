@@ -13,6 +13,7 @@
 #include "formats/tfrecord.h"
 #include "model/model.h"
 #include "support/bundle_writer.h"
+#include "support/formula.h"
 #include "support/io.h"
 #include "support/mem.h"
 #include "support/test.h"
@@ -124,11 +125,7 @@ static void write_model(struct folder *f, int32_t side)
 {
     struct det_model_spec spec;
     det_model *model = NULL;
-    det_model_spec_default(&spec, side, 1);
-    spec.depth_multiplier = 0.1f;
-    spec.min_depth = 8;
-    spec.fpn_depth = spec.head_depth = 16;
-    spec.head_layers = 1;
+    formula_spec(&spec, side, 1);
     f->env->limits.max_file_memory_bytes = 0;
     assert_ok(f->env, det_model_create(f->env, &spec, true, NULL, &model));
     assert_ok(f->env, det_model_write(f->env, model, f->path, NULL));

@@ -13,28 +13,44 @@
 
 enum { MOST_POINTERS = 10, NAME = 64 };
 
+/* What there is one of, for calls to be made with, and what calls make. */
+#define HANDLES                     \
+    det_context *context;           \
+    det_pipeline_config *config;    \
+    det_label_map *map;             \
+    det_trainer *trainer;           \
+    det_model *model;               \
+    det_evaluation *evaluation;     \
+    det_annotation_set *set;        \
+    det_coco_evaluator *evaluator;  \
+    det_communicator *communicator; \
+    det_detection_report *report;   \
+    det_detector *detector;         \
+    det_picture *picture;           \
+    det_augmenter *augmenter;       \
+    det_tracker *tracker;           \
+    det_counter *counter;           \
+    det_mot_measure *measure;       \
+    det_summary_writer *writer;     \
+    det_event_log *log;             \
+    det_export *exported;           \
+    det_results *texts;             \
+    det_review *review;
+
+struct made {
+    HANDLES
+    det_checkpoint_info *list;
+    char *json;
+};
+
 /* What calls are made with. */
 struct things {
-    det_context *context;
-    det_pipeline_config *config;
-    det_label_map *map;
-    det_trainer *trainer;
-    det_model *model;
-    det_evaluation *evaluation;
-    det_annotation_set *set;
-    det_coco_evaluator *evaluator;
-    det_detection_report *report;
-    det_detector *detector;
-    det_picture *picture;
-    det_augmenter *augmenter;
-    det_tracker *tracker;
-    det_counter *counter;
-    det_mot_measure *measure;
-    det_summary_writer *writer;
-    det_event_log *log;
-    det_results *texts;
-    det_export *exported;
-    det_review *review;
+    union {
+        struct made made;
+        struct {
+            HANDLES
+        };
+    };
     char model_dir[300], label_map[300], events[300], output[300], missing[300];
 
     det_image_view view;
@@ -105,7 +121,6 @@ struct things {
     det_annotation_write_settings write_settings;
     det_coco_settings coco_settings;
     det_communicator_settings communicator_settings;
-    det_communicator *communicator;
     det_context_settings context_settings;
     det_detection_report_settings report_settings;
     det_detector_settings detector_settings;
@@ -120,33 +135,6 @@ struct things {
     det_tracker_settings tracker_settings;
     det_trainer_settings trainer_settings;
     det_export_settings export_settings;
-};
-
-/* What calls make. */
-struct made {
-    det_context *context;
-    det_pipeline_config *config;
-    det_label_map *map;
-    det_trainer *trainer;
-    det_model *model;
-    det_evaluation *evaluation;
-    det_annotation_set *set;
-    det_coco_evaluator *evaluator;
-    det_communicator *communicator;
-    det_detection_report *report;
-    det_detector *detector;
-    det_picture *picture;
-    det_augmenter *augmenter;
-    det_tracker *tracker;
-    det_counter *counter;
-    det_mot_measure *measure;
-    det_summary_writer *writer;
-    det_event_log *log;
-    det_export *exported;
-    det_checkpoint_info *list;
-    det_results *texts;
-    det_review *review;
-    char *json;
 };
 
 static void release(const struct things *t, struct made *o)
@@ -386,30 +374,7 @@ static void make_things(struct things *t, struct test_env *env, const struct wor
 
 static void drop_things(struct things *t)
 {
-    struct made all = {
-        .context = t->context,
-        .config = t->config,
-        .map = t->map,
-        .trainer = t->trainer,
-        .model = t->model,
-        .evaluation = t->evaluation,
-        .evaluator = t->evaluator,
-        .set = t->set,
-        .report = t->report,
-        .detector = t->detector,
-        .picture = t->picture,
-        .augmenter = t->augmenter,
-        .tracker = t->tracker,
-        .counter = t->counter,
-        .measure = t->measure,
-        .writer = t->writer,
-        .log = t->log,
-        .texts = t->texts,
-        .exported = t->exported,
-        .review = t->review,
-        .communicator = t->communicator,
-    };
-    release(t, &all);
+    release(t, &t->made);
     free(t->anchors);
 }
 

@@ -3,46 +3,28 @@
 #include "devices/context.h"
 #include "model/from_config.h"
 #include "model/model.h"
-#include "support/rank_models.h"
+#include "support/rank_trial.h"
 #include "support/records.h"
-#include "support/thread_ranks.h"
 #include "train/recalibrate.h"
 
-enum { MOST = 5, IMAGES = 45 };
-
-struct seen {
-    det_status status;
-    char message[DET_ERROR_BYTES];
-    float *recalibrated;
-    int64_t used, last, total;
-    int calls, stop_at; /* 0: never */
-};
+enum { MOST = RANK_TRIAL_MOST, IMAGES = 45 };
 
 struct trial {
-    int32_t size; /* 0: without a communicator */
-    struct rank_model *ranks;
+    struct rank_trial all;
     const struct workspace *workspace;
     int32_t batch;
     int64_t images;
     long fail_at; /* allocation of rank 1; 0: none */
     bool reached;
-    struct seen seen[MOST];
+    float *recalibrated[MOST];
+    int64_t used[MOST];
 };
 
-static int note_progress(void *user, int64_t done, int64_t total)
+static det_status recalibrate(struct rank_trial *all, int32_t rank, det_communicator *communicator)
 {
-    struct seen *seen = user;
-    seen->last = done;
-    seen->total = total;
-    return ++seen->calls == seen->stop_at;
-}
-
-/* Nothing may be asserted here: it runs in threads. */
-static void recalibrate_one(struct trial *trial, int32_t rank, det_communicator *communicator)
-{
-    struct rank_model *r = &trial->ranks[rank];
+    struct trial *trial = (struct trial *)all;
+    struct rank_model *r = &all->ranks[rank];
     struct det_env *env = &r->context->env;
-    struct seen *seen = &trial->seen[rank];
     struct det_dataset dataset = {0};
     char records[400];
     const char *pattern = records;
@@ -53,64 +35,47 @@ static void recalibrate_one(struct trial *trial, int32_t rank, det_communicator 
         .dataset = &dataset,
         .images = trial->images,
         .batch = trial->batch,
-        .progress = note_progress,
-        .progress_user = seen,
+        .progress = rank_trial_note,
+        .progress_user = &all->seen[rank],
         .communicator = communicator,
     };
     snprintf(records, sizeof records, "%s/train.tfrecord", trial->workspace->directory);
     det_config_resize(r->config, &r->model->spec, &question.resize);
-    seen->recalibrated = calloc(r->model->graph.param_floats, sizeof(float));
-    seen->status = det_dataset_open(
+    trial->recalibrated[rank] = calloc(r->model->graph.param_floats, sizeof(float));
+    det_status status = det_dataset_open(
         env,
         &(struct det_dataset_settings){
             .patterns = &pattern, .pattern_count = 1, .class_count = 2, .images_only = true},
         &dataset);
     const long before = test_env_allocations(&r->t);
     test_env_fail_at(&r->t, rank == 1 ? trial->fail_at : 0);
-    if (seen->status == DET_OK)
-        seen->status = det_recalibrate(r->context, &question, seen->recalibrated, &seen->used);
+    if (status == DET_OK)
+        status =
+            det_recalibrate(r->context, &question, trial->recalibrated[rank], &trial->used[rank]);
     test_env_fail_at(&r->t, 0);
     if (rank == 1)
         trial->reached = test_env_allocations(&r->t) - before >= trial->fail_at;
-    snprintf(seen->message, sizeof seen->message, "%s", env->error);
     det_dataset_close(env, &dataset);
-}
-
-static void recalibrate_rank(void *user, struct det_env *env, det_communicator *communicator)
-{
-    (void)env;
-    recalibrate_one(user, det_communicator_rank(communicator), communicator);
-}
-
-static void run_trial(struct trial *trial)
-{
-    if (trial->size == 0)
-        recalibrate_one(trial, 0, NULL);
-    else
-        thread_ranks_run(&(struct thread_ranks_settings){.size = trial->size, .most_looks = 3},
-                         recalibrate_rank, trial);
+    return status;
 }
 
 static void end_trial(struct trial *trial)
 {
     for (int32_t r = 0; r < MOST; r++)
-        free(trial->seen[r].recalibrated);
+        free(trial->recalibrated[r]);
 }
 
 static bool is_same(const struct trial *a, int32_t rank_a, const struct trial *b, int32_t rank_b)
 {
-    return memcmp(a->seen[rank_a].recalibrated, b->seen[rank_b].recalibrated,
-                  a->ranks[0].model->graph.param_floats * sizeof(float)) == 0;
+    return memcmp(a->recalibrated[rank_a], b->recalibrated[rank_b],
+                  a->all.ranks[0].model->graph.param_floats * sizeof(float)) == 0;
 }
 
 static void assert_all_fail(const struct trial *trial, det_status status, const char *text)
 {
-    for (int32_t r = 0; r < trial->size; r++) {
-        assert_int_equal(trial->seen[r].status, status);
-        assert_string_equal(trial->seen[r].message, trial->seen[0].message);
-        assert_contains(trial->seen[r].message, text);
-        assert_int_equal(trial->seen[r].used, 0);
-    }
+    rank_trial_assert_fails(&trial->all, status, text);
+    for (int32_t r = 0; r < trial->all.size; r++)
+        assert_int_equal(trial->used[r], 0);
 }
 
 static void write_images(const struct workspace *w, int images)
@@ -144,8 +109,10 @@ static int remove_space(void **state)
 
 static struct trial trial_of(struct rank_model *ranks, int32_t size, int32_t batch, int64_t images)
 {
-    return (struct trial){
-        .size = size, .ranks = ranks, .workspace = &space, .batch = batch, .images = images};
+    return (struct trial){.all = {.size = size, .ranks = ranks, .part = recalibrate},
+                          .workspace = &space,
+                          .batch = batch,
+                          .images = images};
 }
 
 static void any_number_of_ranks_is_one_process(void **state)
@@ -161,21 +128,19 @@ static void any_number_of_ranks_is_one_process(void **state)
     rank_models_open(ranks, MOST, &space, checkpoint);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct trial one = trial_of(ranks, 0, cases[i].batch, cases[i].images);
-        run_trial(&one);
-        if (one.seen[0].status != DET_OK)
-            fail_msg("%s", one.seen[0].message);
-        assert_memory_not_equal(one.seen[0].recalibrated, ranks[0].model->params,
+        rank_trial_run(&one.all);
+        rank_trial_assert_ok(&one.all);
+        assert_memory_not_equal(one.recalibrated[0], ranks[0].model->params,
                                 ranks[0].model->graph.param_floats * sizeof(float));
         for (int32_t size = 1; size <= MOST; size++) {
             struct trial many = trial_of(ranks, size, cases[i].batch, cases[i].images);
-            run_trial(&many);
+            rank_trial_run(&many.all);
+            rank_trial_assert_ok(&many.all);
             for (int32_t r = 0; r < size; r++) {
-                if (many.seen[r].status != DET_OK)
-                    fail_msg("rank %d of %d: %s", (int)r, (int)size, many.seen[r].message);
                 assert_true(is_same(&one, 0, &many, r));
-                assert_int_equal(many.seen[r].used, one.seen[0].used);
-                assert_int_equal(many.seen[r].last, cases[i].samples);
-                assert_int_equal(many.seen[r].total, cases[i].samples);
+                assert_int_equal(many.used[r], one.used[0]);
+                assert_int_equal(many.all.seen[r].last, cases[i].samples);
+                assert_int_equal(many.all.seen[r].total, cases[i].samples);
             }
             end_trial(&many);
         }
@@ -190,13 +155,13 @@ static void one_rank_stops_all(void **state)
     (void)state;
     rank_models_open(ranks, 3, &space, checkpoint);
     struct trial trial = trial_of(ranks, 3, 4, 0);
-    trial.seen[1].stop_at = 2;
-    run_trial(&trial);
+    trial.all.seen[1].stop_at = 2;
+    rank_trial_run(&trial.all);
     assert_all_fail(&trial, DET_STATUS_CANCELLED, "recalibration was stopped");
-    assert_contains(trial.seen[0].message, "recalibration: rank 1 on ");
+    assert_contains(trial.all.seen[0].message, "recalibration: rank 1 on ");
     for (int32_t r = 0; r < 3; r++) {
-        assert_int_equal(trial.seen[r].last, 24);
-        assert_int_equal(trial.seen[r].calls, 2);
+        assert_int_equal(trial.all.seen[r].last, 24);
+        assert_int_equal(trial.all.seen[r].calls, 2);
     }
     end_trial(&trial);
     rank_models_close(ranks, 3);
@@ -227,7 +192,7 @@ static void a_broken_image_ends_all(void **state)
     for (int32_t size = 1; size <= 3; size++) {
         struct trial trial = trial_of(ranks, size, 1, 0);
         trial.workspace = &other;
-        run_trial(&trial);
+        rank_trial_run(&trial.all);
         assert_all_fail(&trial, DET_STATUS_CORRUPT, "record 17: truncated JPEG");
         end_trial(&trial);
     }
@@ -244,24 +209,24 @@ static void each_allocation_may_fail_on_one_rank(void **state)
     (void)state;
     rank_models_open(ranks, 2, &space, checkpoint);
     struct trial whole = trial_of(ranks, 0, 16, 0), half = trial_of(ranks, 0, 8, 0);
-    run_trial(&whole);
-    run_trial(&half);
-    assert_int_equal(whole.seen[0].status, DET_OK);
-    assert_int_equal(half.seen[0].status, DET_OK);
+    rank_trial_run(&whole.all);
+    rank_trial_run(&half.all);
+    rank_trial_assert_ok(&whole.all);
+    rank_trial_assert_ok(&half.all);
     assert_false(is_same(&whole, 0, &half, 0));
     for (long n = 1;; n += 1 + n / 16) {
         struct trial trial = trial_of(ranks, 2, 0, 0);
         trial.fail_at = n;
-        run_trial(&trial);
-        assert_int_equal(trial.seen[0].status, trial.seen[1].status);
-        if (trial.seen[0].status == DET_OK) {
+        rank_trial_run(&trial.all);
+        assert_int_equal(trial.all.seen[0].status, trial.all.seen[1].status);
+        if (trial.all.seen[0].status == DET_OK) {
             const bool is_half = is_same(&half, 0, &trial, 0);
             assert_true(is_half || is_same(&whole, 0, &trial, 0));
             assert_true(is_same(&trial, 0, &trial, 1));
             halved += is_half;
         } else {
-            assert_int_equal(trial.seen[0].status, DET_STATUS_OUT_OF_MEMORY);
-            assert_contains(trial.seen[0].message, "rank 1 on ");
+            assert_int_equal(trial.all.seen[0].status, DET_STATUS_OUT_OF_MEMORY);
+            assert_contains(trial.all.seen[0].message, "rank 1 on ");
             failures++;
         }
         end_trial(&trial);

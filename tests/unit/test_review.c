@@ -30,11 +30,7 @@ static void make_scenes(struct scenes *s, const char *name, int count)
     snprintf(s->records, sizeof s->records, "%s/annotations/train.tfrecord", s->directory);
     snprintf(s->label_map, sizeof s->label_map, "%s/annotations/label_map.pbtxt", s->directory);
     test_env_init(&s->t);
-    det_context_settings settings;
-    det_context_settings_default(&settings);
-    settings.allocator = test_env_hooks(&s->t);
-    settings.threads = 1;
-    assert_int_equal(det_context_create(&s->context, &settings), DET_OK);
+    s->context = workspace_machine(&s->t, 1);
     assert_context_ok(s->context, det_model_load(s->context, "data/vehicles.det", &s->model));
 }
 

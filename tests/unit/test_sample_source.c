@@ -1,134 +1,12 @@
 /* det/sample_source.h, data/sample_source: a program's own images and boxes give what records of
  * the same content give, to the bit; functions that fail, lie or change their mind are told. */
 #include <math.h>
-#include <stdatomic.h>
-#include <unistd.h>
 
 #include "data/dataset.h"
-#include "support/mem.h"
 #include "support/records.h"
-#include "support/workspace.h"
+#include "support/sample_program.h"
 
-enum { IMAGES = 10, MOST_OBJECTS = 2, FAULTY = 4 }; /* image 4 has one box */
-
-/* The content of test_write_records(), and what is wrong with it. */
-struct program {
-    det_sample_source source;
-    unsigned char *encoded[IMAGES];
-    size_t bytes[IMAGES];
-    /* of sample FAULTY, NULL: nothing; of all calls or only of those that need the image */
-    int (*change)(det_labelled_sample *sample, det_annotation_object *objects);
-    bool only_loading;
-    bool decoded; /* images as pixels, not encoded */
-    bool lazy;    /* no image where none is needed */
-    atomic_int filled, released;
-};
-
-/* What a call of `fill` makes, freed by `release`: whoever reads it afterwards is found. */
-struct block {
-    det_annotation_object objects[MOST_OBJECTS];
-    struct det_image image;
-    unsigned char *encoded;
-    char id[32];
-};
-
-static int width_of(size_t i)
-{
-    return 40 + (int)i % 7;
-}
-
-static int height_of(size_t i)
-{
-    return 30 + (int)i % 5;
-}
-
-static void put_objects(size_t index, det_annotation_object *objects)
-{
-    static const float boxes[MOST_OBJECTS][4] = {{0.1f, 0.2f, 0.6f, 0.7f},
-                                                 {0.25f, 0.5f, 0.75f, 1.0f}};
-    for (size_t k = 0; k < MOST_OBJECTS; k++) {
-        det_annotation_object_default(&objects[k]);
-        objects[k].class_name = index % 2 == k ? "dog" : "cat";
-        for (int c = 0; c < 4; c++)
-            objects[k].box[c] = (double)boxes[k][c];
-    }
-}
-
-static void put_image(const struct program *p, size_t index, struct block *block,
-                      det_labelled_sample *sample)
-{
-    struct det_env env;
-    block->encoded = malloc(p->bytes[index]);
-    assert_non_null(block->encoded);
-    memcpy(block->encoded, p->encoded[index], p->bytes[index]);
-    if (!p->decoded) {
-        sample->encoded = block->encoded;
-        sample->encoded_bytes = p->bytes[index];
-        return;
-    }
-    det_env_default(&env);
-    assert_ok(&env, det_image_decode(&env, "x", block->encoded, p->bytes[index], &block->image));
-    sample->pixels = (det_image_view){
-        .pixels = block->image.rgb, .width = block->image.width, .height = block->image.height};
-}
-
-static void release(void *user, size_t index, det_labelled_sample *sample)
-{
-    struct program *p = user;
-    struct block *block = sample->own;
-    struct det_env env;
-    det_env_default(&env);
-    (void)index;
-    atomic_fetch_add(&p->released, 1);
-    det_image_free(&env, &block->image);
-    free(block->encoded);
-    free(block);
-}
-
-static int fill(void *user, size_t index, det_labelled_sample *sample)
-{
-    struct program *p = user;
-    struct block *block = calloc(1, sizeof *block);
-    assert_non_null(block);
-    assert_true(index < IMAGES);
-    assert_int_equal(sample->struct_size, sizeof *sample);
-    put_objects(index, block->objects);
-    snprintf(block->id, sizeof block->id, "%zu.jpg", index);
-    if (sample->needs_image || !p->lazy)
-        put_image(p, index, block, sample);
-    sample->id = block->id;
-    sample->height_px = height_of(index);
-    sample->width_px = width_of(index);
-    sample->objects = block->objects;
-    sample->object_count = index % 3;
-    sample->own = block;
-    int failed = 0;
-    if (p->change != NULL && index == FAULTY && (sample->needs_image || !p->only_loading))
-        failed = p->change(sample, block->objects);
-    atomic_fetch_add(&p->filled, 1);
-    if (failed != 0)
-        release(user, index, sample); /* nobody else does */
-    return failed;
-}
-
-static void program_open(struct program *p)
-{
-    *p = (struct program){.source = {.struct_size = sizeof p->source, .count = IMAGES}};
-    p->source.user = p;
-    p->source.fill = fill;
-    p->source.release = release;
-    for (size_t i = 0; i < IMAGES; i++)
-        p->encoded[i] = test_make_jpeg(width_of(i), height_of(i), (unsigned)i, &p->bytes[i]);
-}
-
-static void program_close(struct program *p)
-{
-    assert_int_equal(atomic_load(&p->filled), atomic_load(&p->released));
-    for (size_t i = 0; i < IMAGES; i++)
-        free(p->encoded[i]);
-}
-
-static struct det_dataset_settings settings_of(const struct program *p)
+static struct det_dataset_settings settings_of(const struct sample_program *p)
 {
     return (struct det_dataset_settings){
         .role = "train",
@@ -164,7 +42,7 @@ static void samples_are_those_of_records(void **state)
 {
     (void)state;
     struct test_env t;
-    struct program p;
+    struct sample_program p;
     struct det_image image[2] = {{0}, {0}};
     struct det_ground_truth truth[2] = {{0}, {0}};
     struct det_record record = {0};
@@ -173,8 +51,8 @@ static void samples_are_those_of_records(void **state)
     test_env_init(&t);
     test_make_directory(directory, "source");
     snprintf(path, sizeof path, "%s/a.tfrecord", directory);
-    test_write_records(&t.env, path, IMAGES);
-    program_open(&p);
+    test_write_records(&t.env, path, SAMPLE_IMAGES);
+    sample_program_open(&p);
     const char *const patterns[] = {path};
     struct det_dataset_settings settings = settings_of(&p);
     struct det_dataset records, samples;
@@ -186,9 +64,9 @@ static void samples_are_those_of_records(void **state)
         settings.patterns = patterns;
         settings.pattern_count = 1;
         assert_ok(&t.env, det_dataset_open(&t.env, &settings, &records));
-        assert_int_equal(samples.count, IMAGES);
+        assert_int_equal(samples.count, SAMPLE_IMAGES);
         assert_int_equal(samples.counts.boxes, records.counts.boxes);
-        for (size_t i = 0; i < IMAGES; i++) {
+        for (size_t i = 0; i < SAMPLE_IMAGES; i++) {
             assert_ok(&t.env, det_dataset_load(&t.env, &records, i, &image[0], &truth[0]));
             assert_ok(&t.env, det_dataset_load(&t.env, &samples, i, &image[1], &truth[1]));
             assert_same_image(&image[0], &image[1]);
@@ -198,7 +76,7 @@ static void samples_are_those_of_records(void **state)
                                                            &image[0], &truth[0]));
                 assert_ok(&t.env, det_dataset_load_reduced(&t.env, &samples, i, small, &record,
                                                            &image[1], &truth[1]));
-                assert_true(image[0].width < width_of(i));
+                assert_true(image[0].width < sample_program_width(i));
                 assert_same_image(&image[0], &image[1]);
                 assert_same_truth(&truth[0], &truth[1]);
             }
@@ -216,7 +94,7 @@ static void samples_are_those_of_records(void **state)
         det_image_free(&t.env, &image[i]);
         det_ground_truth_free(&t.env, &truth[i]);
     }
-    program_close(&p);
+    sample_program_close(&p);
     test_remove_tree(directory);
     test_env_check(&t);
 }
@@ -303,14 +181,6 @@ static void everything_is_taken(void **state)
 
 /* --- hostile ones --- */
 
-#define CHANGE(name, ...)                                                    \
-    static int name(det_labelled_sample *sample, det_annotation_object *box) \
-    {                                                                        \
-        (void)sample;                                                        \
-        (void)box;                                                           \
-        __VA_ARGS__;                                                         \
-        return 0;                                                            \
-    }
 CHANGE(no_image, sample->encoded = NULL; sample->encoded_bytes = 0)
 CHANGE(null_bytes, sample->encoded = NULL)
 CHANGE(no_bytes, sample->encoded_bytes = 0)
@@ -338,13 +208,6 @@ CHANGE(another_class, box->class_name = "cat")
 CHANGE(more_objects, sample->object_count = 2)
 CHANGE(fewer_objects, sample->object_count = 0)
 
-static int fails(det_labelled_sample *sample, det_annotation_object *objects)
-{
-    (void)objects;
-    sample->error = "the camera\nis off";
-    return 7;
-}
-
 static int fails_silently(det_labelled_sample *sample, det_annotation_object *objects)
 {
     (void)sample;
@@ -362,13 +225,13 @@ CHANGE(fewer_pixels, sample->pixels.height--)
 
 static det_status open_and_load(struct det_env *env, void *argument)
 {
-    struct program *p = argument;
+    struct sample_program *p = argument;
     const struct det_dataset_settings settings = settings_of(p);
     struct det_dataset dataset;
     struct det_image image = {0};
     struct det_ground_truth truth = {0};
     det_status status = det_dataset_open(env, &settings, &dataset);
-    for (size_t i = 0; status == DET_OK && i < IMAGES; i++)
+    for (size_t i = 0; status == DET_OK && i < SAMPLE_IMAGES; i++)
         status = det_dataset_load(env, &dataset, i, &image, &truth);
     det_image_free(env, &image);
     det_ground_truth_free(env, &truth);
@@ -387,9 +250,9 @@ static void hostile_samples_are_told(void **state)
         det_status status;
         const char *text;
     } cases[] = {
-        {fails, ENCODED, OPENING, DET_STATUS_IO,
+        {sample_program_fails, ENCODED, OPENING, DET_STATUS_IO,
          "sample 4: the program could not fill it in (7): the camera"},
-        {fails, ENCODED, LOADING, DET_STATUS_IO,
+        {sample_program_fails, ENCODED, LOADING, DET_STATUS_IO,
          "sample 4 (4.jpg): the program could not fill it in (7): the camera"},
         {fails_silently, ENCODED, LOADING, DET_STATUS_IO, "could not fill it in (-1)"},
         {no_image, ENCODED, LOADING, DET_STATUS_INVALID_ARGUMENT, "sample 4 (4.jpg): has no image"},
@@ -434,9 +297,9 @@ static void hostile_samples_are_told(void **state)
         {fewer_pixels, PIXELS, LOADING, DET_STATUS_CORRUPT, "its image has 44 x 33 pixels"},
     };
     struct test_env t;
-    struct program p;
+    struct sample_program p;
     test_env_init(&t);
-    program_open(&p);
+    sample_program_open(&p);
     assert_ok(&t.env, open_and_load(&t.env, &p));
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         p.change = cases[i].change;
@@ -448,7 +311,7 @@ static void hostile_samples_are_told(void **state)
                      t.env.error, det_status_text(cases[i].status), cases[i].text);
         assert_int_equal(atomic_load(&p.filled), atomic_load(&p.released));
     }
-    program_close(&p);
+    sample_program_close(&p);
     test_env_check(&t);
 }
 
@@ -456,14 +319,14 @@ static void bad_sources_are_refused(void **state)
 {
     (void)state;
     struct test_env t;
-    struct program p;
+    struct sample_program p;
     struct {
         det_sample_source is;
         uint64_t further;
     } newer;
     struct det_dataset dataset;
     test_env_init(&t);
-    program_open(&p);
+    sample_program_open(&p);
     struct det_dataset_settings settings = settings_of(&p);
     p.source.count = 0;
     assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "count is 0",
@@ -471,16 +334,15 @@ static void bad_sources_are_refused(void **state)
     p.source.count = SIZE_MAX;
     assert_fails(&t.env, DET_STATUS_OUT_OF_MEMORY, "",
                  det_dataset_open(&t.env, &settings, &dataset));
-    p.source.count = IMAGES;
+    p.source.count = SAMPLE_IMAGES;
+    newer.is = p.source;
     p.source.fill = NULL;
     assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "det_sample_source: fill is NULL",
                  det_dataset_open(&t.env, &settings, &dataset));
     p.source.struct_size = 0;
     assert_fails(&t.env, DET_STATUS_INVALID_ARGUMENT, "det_sample_source: struct_size is 0",
                  det_dataset_open(&t.env, &settings, &dataset));
-    newer.is = p.source;
     newer.is.struct_size = sizeof newer;
-    newer.is.fill = fill;
     newer.further = 0;
     settings.source = &newer.is;
     assert_ok(&t.env, det_dataset_open(&t.env, &settings, &dataset));
@@ -488,214 +350,29 @@ static void bad_sources_are_refused(void **state)
     newer.further = 1;
     assert_fails(&t.env, DET_STATUS_UNSUPPORTED,
                  "det_sample_source: ", det_dataset_open(&t.env, &settings, &dataset));
-    program_close(&p);
+    sample_program_close(&p);
     test_env_check(&t);
 }
 
 static void failed_allocations(void **state)
 {
     (void)state;
-    struct program p;
-    program_open(&p);
+    struct sample_program p;
+    sample_program_open(&p);
     for (int decoded = 0; decoded < 2; decoded++) {
         p.decoded = decoded == 1;
         test_each_allocation_fails(open_and_load, &p);
         assert_int_equal(atomic_load(&p.filled), atomic_load(&p.released));
     }
-    program_close(&p);
-}
-
-/* --- training, evaluation, recalibration --- */
-
-struct run {
-    struct test_env t;
-    det_context *context;
-    det_pipeline_config *config;
-    det_trainer *trainer;
-};
-
-static void run_open(struct run *r, const struct workspace *w, int threads)
-{
-    *r = (struct run){0};
-    test_env_init(&r->t);
-    r->context = workspace_context(&r->t, threads);
-    assert_context_ok(r->context, det_pipeline_config_load(r->context, w->config, &r->config));
-}
-
-static void run_close(struct run *r)
-{
-    det_trainer_destroy(&r->trainer);
-    det_pipeline_config_destroy(&r->config);
-    det_context_destroy(&r->context);
-    test_env_check(&r->t);
-}
-
-static det_status train(struct run *r, const struct workspace *w, const struct program *p,
-                        int64_t steps, int64_t eval_every)
-{
-    det_trainer_settings settings;
-    det_evaluation_settings evaluating;
-    det_trainer_settings_default(&settings);
-    det_evaluation_settings_default(&evaluating);
-    settings.model_dir = w->model_dir;
-    settings.num_steps = steps;
-    settings.checkpoint_every_steps = 0;
-    settings.summary_every_steps = 0;
-    settings.eval_every_steps = eval_every;
-    settings.evaluation = &evaluating;
-    if (p != NULL)
-        settings.samples = evaluating.samples = &p->source;
-    const det_status status = det_trainer_create(r->context, r->config, &settings, &r->trainer);
-    return status != DET_OK ? status : det_trainer_run(r->trainer, NULL, NULL);
-}
-
-/* To step `steps`; the last checkpoint's bytes (malloc). */
-static char *train_to(const struct workspace *w, const struct program *p, int threads,
-                      int64_t steps, int64_t eval_every, size_t *bytes)
-{
-    struct run r;
-    char path[400];
-    run_open(&r, w, threads);
-    assert_context_ok(r.context, train(&r, w, p, steps, eval_every));
-    run_close(&r);
-    snprintf(path, sizeof path, "%s/ckpt-%lld.det", w->model_dir, (long long)steps);
-    return test_read_bytes(path, bytes);
-}
-
-/* A workspace without a record: its config names none, or one that is not there. */
-static void take_records_away(const struct workspace *w)
-{
-    char path[400];
-    snprintf(path, sizeof path, "%s/train.tfrecord", w->directory);
-    assert_int_equal(unlink(path), 0);
-    snprintf(path, sizeof path, "%s/test.tfrecord", w->directory);
-    assert_int_equal(unlink(path), 0);
-    workspace_edit_config(w, "tf_record_input_reader { input_path: 'train.tfrecord' }", "");
-}
-
-static void training_is_that_of_records_with_resume(void **state)
-{
-    (void)state;
-    struct workspace w;
-    struct program p;
-    size_t whole_bytes = 0, parts_bytes = 0;
-    workspace_make(&w, "source_train");
-    char *whole = train_to(&w, NULL, 1, 9, 3, &whole_bytes);
-    test_remove_tree(w.model_dir);
-    take_records_away(&w);
-    program_open(&p);
-    p.lazy = true;
-    free(train_to(&w, &p, 2, 2, 3, &parts_bytes));
-    p.decoded = true;
-    free(train_to(&w, &p, 3, 5, 3, &parts_bytes));
-    p.decoded = p.lazy = false;
-    char *parts = train_to(&w, &p, 2, 9, 3, &parts_bytes);
-    assert_int_equal(whole_bytes, parts_bytes);
-    assert_memory_equal(whole, parts, whole_bytes);
-    free(whole);
-    free(parts);
-    program_close(&p);
-    workspace_remove(&w);
-}
-
-/* The program's function fails when its sample's turn comes: the step says so, and what was saved
- * stands. */
-static void a_failing_sample_ends_a_step(void **state)
-{
-    (void)state;
-    struct workspace w;
-    struct program p;
-    struct run r;
-    size_t bytes = 0;
-    workspace_make(&w, "source_fails");
-    program_open(&p);
-    free(train_to(&w, &p, 1, 2, 0, &bytes));
-    p.change = fails;
-    p.only_loading = true;
-    run_open(&r, &w, 2);
-    assert_context_fails(r.context, DET_STATUS_IO,
-                         "sample 4 (4.jpg): the program could not fill it in (7)",
-                         train(&r, &w, &p, 9, 0));
-    run_close(&r);
-    p.change = another_class;
-    run_open(&r, &w, 2);
-    assert_context_fails(r.context, DET_STATUS_CORRUPT, "its objects are others",
-                         train(&r, &w, &p, 9, 0));
-    run_close(&r);
-    p.only_loading = false;
-    p.change = nan_box;
-    run_open(&r, &w, 2);
-    assert_context_fails(r.context, DET_STATUS_CORRUPT, "sample 4 (4.jpg): object 0: box ymin",
-                         train(&r, &w, &p, 9, 0));
-    assert_null(r.trainer);
-    run_close(&r);
-    p.change = NULL;
-    free(train_to(&w, &p, 1, 9, 0, &bytes));
-    program_close(&p);
-    workspace_remove(&w);
-}
-
-static void figures_and_statistics_are_those_of_records(void **state)
-{
-    (void)state;
-    struct workspace w;
-    struct program p;
-    struct run r;
-    char path[400], *exported[2];
-    size_t bytes[2];
-    double stats[2][DET_COCO_STAT_COUNT];
-    det_model *model = NULL;
-    det_evaluation_settings evaluating;
-    det_recalibration_settings recalibrating;
-    workspace_make(&w, "source_figures");
-    program_open(&p);
-    free(train_to(&w, NULL, 1, 4, 0, &bytes[0]));
-    run_open(&r, &w, 2);
-    det_evaluation_settings_default(&evaluating);
-    det_recalibration_settings_default(&recalibrating);
-    snprintf(path, sizeof path, "%s/ckpt-4.det", w.model_dir);
-    assert_context_ok(r.context, det_model_load(r.context, path, &model));
-    snprintf(path, sizeof path, "%s/model.det", w.directory);
-    for (int i = 0; i < 2; i++) {
-        det_evaluation *evaluation = NULL;
-        det_model *recalibrated = NULL;
-        assert_context_ok(r.context, det_evaluation_check(r.context, r.config, &evaluating));
-        assert_context_ok(r.context,
-                          det_evaluation_run(r.context, r.config, model, &evaluating, &evaluation));
-        assert_int_equal(det_evaluation_coco(evaluation)->images, IMAGES);
-        memcpy(stats[i], det_evaluation_coco(evaluation)->stats, sizeof stats[i]);
-        assert_context_ok(r.context, det_model_recalibrate(r.context, r.config, model,
-                                                           &recalibrating, &recalibrated));
-        assert_context_ok(r.context, det_model_export(r.context, recalibrated, path));
-        exported[i] = test_read_bytes(path, &bytes[i]);
-        det_model_destroy(&recalibrated);
-        det_evaluation_destroy(&evaluation);
-        if (i == 0)
-            take_records_away(&w);
-        evaluating.samples = recalibrating.samples = &p.source;
-    }
-    assert_memory_equal(stats[0], stats[1], sizeof stats[0]);
-    assert_int_equal(bytes[0], bytes[1]);
-    assert_memory_equal(exported[0], exported[1], bytes[0]);
-    for (int i = 0; i < 2; i++)
-        free(exported[i]);
-    det_model_destroy(&model);
-    run_close(&r);
-    program_close(&p);
-    workspace_remove(&w);
+    sample_program_close(&p);
 }
 
 int test_sample_source(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(samples_are_those_of_records),
-        cmocka_unit_test(everything_is_taken),
-        cmocka_unit_test(hostile_samples_are_told),
-        cmocka_unit_test(bad_sources_are_refused),
+        cmocka_unit_test(samples_are_those_of_records), cmocka_unit_test(everything_is_taken),
+        cmocka_unit_test(hostile_samples_are_told),     cmocka_unit_test(bad_sources_are_refused),
         cmocka_unit_test(failed_allocations),
-        cmocka_unit_test(training_is_that_of_records_with_resume),
-        cmocka_unit_test(a_failing_sample_ends_a_step),
-        cmocka_unit_test(figures_and_statistics_are_those_of_records),
     };
     return cmocka_run_group_tests_name("sample_source", tests, NULL, NULL);
 }

@@ -16,12 +16,7 @@
 
 static void small_spec(struct det_model_spec *spec)
 {
-    det_model_spec_default(spec, 64, 2);
-    spec->depth_multiplier = 0.1f;
-    spec->min_depth = 8;
-    spec->fpn_depth = 16;
-    spec->head_depth = 16;
-    spec->head_layers = 1;
+    formula_spec(spec, 64, 2);
     spec->backbone.init = spec->head.init =
         (struct det_init_spec){.kind = DET_INIT_VARIANCE_SCALING, .a = 1};
 }

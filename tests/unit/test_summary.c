@@ -10,7 +10,7 @@
 #include "det/summary.h"
 #include "formats/protowire.h"
 #include "formats/tfrecord.h"
-#include "support/test.h"
+#include "support/workspace.h"
 
 struct fixture {
     struct test_env t; /* of the context */
@@ -22,11 +22,7 @@ struct fixture {
 static void open_fixture(struct fixture *f)
 {
     test_env_init(&f->t);
-    det_context_settings settings;
-    det_context_settings_default(&settings);
-    settings.allocator = test_env_hooks(&f->t);
-    settings.threads = 1;
-    assert_int_equal(det_context_create(&f->context, &settings), DET_OK);
+    f->context = workspace_machine(&f->t, 1);
     f->env = det_context_env(f->context);
     test_make_directory(f->folder, "summary");
 }

@@ -7,13 +7,6 @@
 #include "support/workspace.h"
 #include "train/best.h"
 
-struct run {
-    struct test_env t;
-    det_context *context;
-    det_pipeline_config *config;
-    det_trainer *trainer;
-};
-
 static void run_settings(const struct workspace *w, det_trainer_settings *settings,
                          det_evaluation_settings *evaluation)
 {
@@ -26,25 +19,6 @@ static void run_settings(const struct workspace *w, det_trainer_settings *settin
     evaluation->max_images = 4;
     settings->keep_best = "Loss/localization_loss";
     settings->summary_every_steps = 0;
-}
-
-static det_status open_run(struct run *r, const struct workspace *w,
-                           const det_trainer_settings *settings, int threads)
-{
-    *r = (struct run){0};
-    test_env_init(&r->t);
-    r->context = workspace_context(&r->t, threads);
-    const det_status status = det_pipeline_config_load(r->context, w->config, &r->config);
-    return status != DET_OK ? status
-                            : det_trainer_create(r->context, r->config, settings, &r->trainer);
-}
-
-static void close_run(struct run *r)
-{
-    det_trainer_destroy(&r->trainer);
-    det_pipeline_config_destroy(&r->config);
-    det_context_destroy(&r->context);
-    test_env_check(&r->t);
 }
 
 static char *read_file(const char *folder, const char *name, size_t *bytes)
@@ -69,7 +43,7 @@ static void evaluations_come_between_the_steps(void **state)
 {
     (void)state;
     struct workspace w;
-    struct run r;
+    struct workspace_run r;
     det_trainer_settings settings;
     det_evaluation_settings evaluating;
     det_trainer_best best = {.struct_size = sizeof best};
@@ -77,7 +51,7 @@ static void evaluations_come_between_the_steps(void **state)
     int64_t lowest_step = 0;
     workspace_make(&w, "between");
     run_settings(&w, &settings, &evaluating);
-    assert_context_ok(r.context, open_run(&r, &w, &settings, 2));
+    assert_context_ok(r.context, workspace_run_open(&r, &w, &settings, 2));
     for (int64_t step = 1; step <= 12; step++) {
         det_step_report report = {.struct_size = sizeof report};
         assert_context_ok(r.context, det_trainer_step(r.trainer, &report));
@@ -121,7 +95,7 @@ static void evaluations_come_between_the_steps(void **state)
     assert_near(losses.localization, lowest, 0);
     det_evaluation_destroy(&evaluation);
     det_model_destroy(&model);
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 
@@ -131,7 +105,7 @@ static void training_is_the_same_without_them(void **state)
     struct workspace w;
     det_model *models[2] = {NULL, NULL};
     workspace_make(&w, "same");
-    struct run runs[2];
+    struct workspace_run runs[2];
     for (int i = 0; i < 2; i++) {
         det_trainer_settings settings;
         det_evaluation_settings evaluating;
@@ -140,7 +114,7 @@ static void training_is_the_same_without_them(void **state)
         settings.num_steps = 6;
         settings.eval_every_steps = i == 0 ? 0 : 2;
         settings.keep_best = NULL;
-        assert_context_ok(runs[i].context, open_run(&runs[i], &w, &settings, 1));
+        assert_context_ok(runs[i].context, workspace_run_open(&runs[i], &w, &settings, 1));
         assert_context_ok(runs[i].context, det_trainer_run(runs[i].trainer, NULL, NULL));
         assert_context_ok(runs[i].context, det_trainer_snapshot(runs[i].trainer, &models[i]));
     }
@@ -148,7 +122,7 @@ static void training_is_the_same_without_them(void **state)
                         models[0]->graph.param_floats * sizeof(float));
     for (int i = 0; i < 2; i++) {
         det_model_destroy(&models[i]);
-        close_run(&runs[i]);
+        workspace_run_close(&runs[i]);
     }
     workspace_remove(&w);
 }
@@ -178,18 +152,18 @@ static int stop_step(void *user, const det_step_report *report)
 
 static void run_until(const struct workspace *w, struct stop stop, int threads)
 {
-    struct run r;
+    struct workspace_run r;
     det_trainer_settings settings;
     det_evaluation_settings evaluating;
     run_settings(w, &settings, &evaluating);
     evaluating.progress = stop_evaluation;
     evaluating.progress_user = &stop;
-    assert_context_ok(r.context, open_run(&r, w, &settings, threads));
+    assert_context_ok(r.context, workspace_run_open(&r, w, &settings, threads));
     stop.now = det_trainer_steps_done(r.trainer);
     assert_context_ok(r.context, det_trainer_run(r.trainer, stop_step, &stop));
     assert_int_equal(det_trainer_steps_done(r.trainer), stop.step);
     assert_int_equal(stop.cancelled, stop.in_evaluation);
-    close_run(&r);
+    workspace_run_close(&r);
 }
 
 static void interruptions_change_nothing(void **state)
@@ -225,7 +199,7 @@ static void patience_ends_a_training(void **state)
 {
     (void)state;
     struct workspace w;
-    struct run r;
+    struct workspace_run r;
     det_trainer_settings settings;
     det_evaluation_settings evaluating;
     det_trainer_best best = {.struct_size = sizeof best};
@@ -235,7 +209,7 @@ static void patience_ends_a_training(void **state)
     settings.eval_every_steps = 2;
     settings.patience = 2;
     settings.min_delta = 1e6; /* no gain is enough after the first */
-    assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
+    assert_context_ok(r.context, workspace_run_open(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
     assert_int_equal(det_trainer_steps_done(r.trainer), 6);
     assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
@@ -243,16 +217,16 @@ static void patience_ends_a_training(void **state)
     assert_int_equal(best.evaluations_since, 2);
     assert_context_fails(r.context, DET_STATUS_FINISHED, "stopped early",
                          det_trainer_step(r.trainer, &report));
-    close_run(&r);
+    workspace_run_close(&r);
     /* The same again has nothing to do; more patience goes on. */
     assert_context_fails(r.context, DET_STATUS_FINISHED, "stopped early",
-                         open_run(&r, &w, &settings, 1));
-    close_run(&r);
+                         workspace_run_open(&r, &w, &settings, 1));
+    workspace_run_close(&r);
     settings.patience = 3;
-    assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
+    assert_context_ok(r.context, workspace_run_open(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
     assert_int_equal(det_trainer_steps_done(r.trainer), 8);
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 
@@ -260,33 +234,33 @@ static void another_metric_begins_anew(void **state)
 {
     (void)state;
     struct workspace w;
-    struct run r;
+    struct workspace_run r;
     det_trainer_settings settings;
     det_evaluation_settings evaluating;
     det_trainer_best best = {.struct_size = sizeof best};
     workspace_make(&w, "metric");
     run_settings(&w, &settings, &evaluating);
     settings.num_steps = 4;
-    assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
+    assert_context_ok(r.context, workspace_run_open(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
-    close_run(&r);
+    workspace_run_close(&r);
     settings.num_steps = 12;
     settings.keep_best = "total_loss";
-    assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
+    assert_context_ok(r.context, workspace_run_open(&r, &w, &settings, 1));
     assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
     assert_false(best.known);
     assert_string_equal(best.metric, "Loss/total_loss");
-    close_run(&r);
+    workspace_run_close(&r);
     /* A run without evaluations hands on what it found. */
     settings.eval_every_steps = 0;
     settings.keep_best = NULL;
     settings.num_steps = 5;
-    assert_context_ok(r.context, open_run(&r, &w, &settings, 1));
+    assert_context_ok(r.context, workspace_run_open(&r, &w, &settings, 1));
     assert_context_ok(r.context, det_trainer_run(r.trainer, NULL, NULL));
     assert_int_equal(det_trainer_get_best(r.trainer, &best), DET_OK);
     assert_true(best.known);
     assert_int_equal(best.step, 4);
-    close_run(&r);
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 
@@ -294,7 +268,7 @@ static void wrong_settings_are_named(void **state)
 {
     (void)state;
     struct workspace w;
-    struct run r;
+    struct workspace_run r;
     det_trainer_settings settings;
     det_evaluation_settings evaluating;
     workspace_make(&w, "wrong");
@@ -302,24 +276,24 @@ static void wrong_settings_are_named(void **state)
     settings.keep_best = "mAp";
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT,
                          "\"mAp\" is no figure of an evaluation, expected one of: mAP, mAP@.50IOU",
-                         open_run(&r, &w, &settings, 1));
-    close_run(&r);
+                         workspace_run_open(&r, &w, &settings, 1));
+    workspace_run_close(&r);
     run_settings(&w, &settings, &evaluating);
     settings.eval_every_steps = 0;
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "need eval_every_steps",
-                         open_run(&r, &w, &settings, 1));
-    close_run(&r);
+                         workspace_run_open(&r, &w, &settings, 1));
+    workspace_run_close(&r);
     run_settings(&w, &settings, &evaluating);
     settings.min_delta = NAN;
     assert_context_fails(r.context, DET_STATUS_INVALID_ARGUMENT, "min_delta",
-                         open_run(&r, &w, &settings, 1));
-    close_run(&r);
+                         workspace_run_open(&r, &w, &settings, 1));
+    workspace_run_close(&r);
     /* Evaluation data that cannot be read is told before the first step. */
     run_settings(&w, &settings, &evaluating);
     workspace_edit_config(&w, "'test.tfrecord'", "'none.tfrecord'");
     assert_context_fails(r.context, DET_STATUS_NOT_FOUND, "none.tfrecord",
-                         open_run(&r, &w, &settings, 1));
-    close_run(&r);
+                         workspace_run_open(&r, &w, &settings, 1));
+    workspace_run_close(&r);
     workspace_remove(&w);
 }
 

@@ -8,6 +8,7 @@
 #include "model/net.h"
 #include "model/net_sync.h"
 #include "model/optimizer.h"
+#include "model/rank_figures.h"
 #include "ranks/drift.h"
 #include "ranks/reduction.h"
 #include "support/clock.h"
@@ -20,15 +21,6 @@
 struct bucket {
     int32_t first, end; /* in det_cpu_ranks::params */
     int32_t op;         /* behind which they are complete */
-};
-
-/* What each rank tells of a batch. */
-struct figures {
-    double losses[4]; /* localization, classification, regularization, total */
-    double seconds;   /* that it needed, without waiting for others */
-    int64_t matched_anchors;
-    int64_t status;
-    int64_t weights; /* their checksum; 0 where it is not their time */
 };
 
 struct det_cpu_ranks {
@@ -47,9 +39,9 @@ struct det_cpu_ranks {
     float *rates, *moving;                /* of model/moving.h; NULL: the batch norms are frozen */
     float *statistics; /* with synchronised batch norms: the batch's, as a vector like those */
     struct det_net_sync sync;
-    struct figures *figures; /* [size] */
-    double *seconds;         /* [size], of the update so far */
-    double *matched;         /* [size] */
+    struct det_rank_figures *figures; /* [size] */
+    double *seconds;                  /* [size], of the update so far */
+    double *matched;                  /* [size] */
     struct det_step_result so_far;
 
     /* of the batch under way */
@@ -349,19 +341,11 @@ void det_cpu_ranks_passed(struct det_cpu_ranks *r, int32_t op)
 
 /* --- what all ranks have --- */
 
-static int64_t checksum(const struct det_learner *l)
+static uint64_t checksum(const struct det_learner *l)
 {
     if (!det_ranks_compare_weights(l->updates, l->batches_done))
         return 0;
-    return (int64_t)det_crc32c(0, l->params, l->graph.param_floats * sizeof *l->params) + 1;
-}
-
-static det_status compare_weights(const struct det_cpu_ranks *r)
-{
-    for (int32_t i = 1; i < r->size; i++)
-        if (r->figures[i].weights != r->figures[0].weights)
-            return det_ranks_have_drifted(r->env, r->communicator, i);
-    return DET_OK;
+    return (uint64_t)det_crc32c(0, l->params, l->graph.param_floats * sizeof *l->params) + 1;
 }
 
 /* Figures of all ranks, if they have met; the status is the first one's that failed. */
@@ -369,20 +353,16 @@ static det_status exchange_figures(struct det_cpu_ranks *r, det_status mine,
                                    const struct det_step_result *result, bool *met)
 {
     const uint64_t spent_ns = det_clock_ns() - r->begin_ns;
-    const struct figures own = {
-        .losses = {result->localization_loss, result->classification_loss,
-                   result->regularization_loss, result->total_loss},
-        .seconds = (double)spent_ns * 1e-9 + r->learner->data_wait_seconds,
-        .matched_anchors = result->matched_anchors,
-        .status = (int64_t)mine,
-        .weights = checksum(r->learner),
-    };
+    struct det_rank_figures own = det_rank_figures_of(result);
+    own.seconds = (double)spent_ns * 1e-9 + r->learner->data_wait_seconds;
+    own.status = (int64_t)mine;
+    own.weights = checksum(r->learner);
     DET_TRY_RETURN(det_ranks_gather(r->env, r->communicator, &own, r->figures, sizeof own));
     *met = true;
     for (int32_t i = 0; i < r->size; i++)
         if (r->figures[i].status != DET_OK)
             return det_ranks_agree(r->env, r->communicator, mine);
-    return compare_weights(r);
+    return det_rank_figures_compare(r->env, r->communicator, r->figures);
 }
 
 /* As accumulate() of cpu_step.c, batch after batch, rank after rank. */
@@ -391,19 +371,11 @@ static void add_figures(struct det_cpu_ranks *r)
     struct det_step_result *sum = &r->so_far;
     const struct det_learner *l = r->learner;
     const double share = 1.0 / ((double)l->settings.accumulate * (double)r->size);
-    if (l->batches_done == 0) {
-        *sum = (struct det_step_result){.rank_seconds = r->seconds};
-        memset(r->seconds, 0, (size_t)r->size * sizeof *r->seconds);
-    }
-    for (int32_t i = 0; i < r->size; i++) {
-        const struct figures *f = &r->figures[i];
-        sum->localization_loss += f->losses[0] * share;
-        sum->classification_loss += f->losses[1] * share;
-        sum->regularization_loss += f->losses[2] * share;
-        sum->total_loss += f->losses[3] * share;
-        sum->matched_anchors += f->matched_anchors;
-        r->seconds[i] += f->seconds;
-    }
+    if (l->batches_done == 0)
+        *sum = (struct det_step_result){0};
+    det_rank_figures_add(r->figures, r->size, share, sum);
+    sum->rank_seconds =
+        det_rank_figures_add_seconds(r->figures, r->size, l->batches_done == 0, r->seconds);
 }
 
 static void take_gradients(struct det_cpu_ranks *r)

@@ -20,15 +20,7 @@
 #include "devices/cuda/cuda_buckets.h"
 #include "devices/cuda/cuda_device.h"
 #include "devices/cuda/cuda_nccl.h"
-#include "model/learner_state.h"
-#include "optimizer.h"
-
-/* What each rank tells the others of a batch. */
-struct det_cuda_rank_figures {
-    struct detk_step_result step;
-    double seconds;   /* that it needed, without waiting for others; negative: not known */
-    uint64_t weights; /* the checksum of those it began with; 0 where it is not their time */
-};
+#include "model/rank_figures.h"
 
 struct det_cuda_ranks {
     struct det_communicator *communicator; /* borrowed */
@@ -54,7 +46,7 @@ struct det_cuda_ranks {
     void *wants_stop_user;
 
     /* cuda_ranks_figures.h. Host [size]: of the batch, and of the update so far. */
-    struct det_cuda_rank_figures *figures;
+    struct det_rank_figures *figures;
     double *seconds;
     double wait_seconds;
     /* With clocks: a batch's beginning, the end of what this rank does without the others, and when

@@ -92,62 +92,31 @@ static det_status take_times(struct det_env *env, struct det_cuda_ranks *r, doub
     return DET_OK;
 }
 
-static det_status compare_weights(struct det_env *env, const struct det_cuda_ranks *r)
-{
-    for (int32_t i = 1; i < r->size; i++)
-        if (r->figures[i].weights != r->figures[0].weights)
-            return det_ranks_have_drifted(env, r->communicator, i);
-    return DET_OK;
-}
-
 det_status det_cuda_ranks_exchange(struct det_env *env, const struct det_learner *l,
-                                   struct det_cuda_ranks *r, const struct detk_step_result *mine,
+                                   struct det_cuda_ranks *r, const struct det_step_result *mine,
                                    bool *met)
 {
     double wait;
-    struct det_cuda_rank_figures own = {
-        .step = *mine,
-        .weights = compares(l) ? *r->told_weights : 0,
-    };
+    struct det_rank_figures own = det_rank_figures_of(mine);
+    own.weights = compares(l) ? *r->told_weights : 0;
     *met = false;
     DET_TRY_RETURN(take_times(env, r, &own.seconds, &wait));
     DET_TRY_RETURN(det_ranks_gather(env, r->communicator, &own, r->figures, sizeof own));
     *met = true;
     r->wait_seconds = (l->batches_done > 0 ? r->wait_seconds : 0) + wait;
     r->together_ns = det_clock_ns();
-    return compare_weights(env, r);
+    return det_rank_figures_compare(env, r->communicator, r->figures);
 }
 
-/* What one rank does not know of a batch is not known of the update. */
-static const double *add_seconds(const struct det_learner *l, struct det_cuda_ranks *r)
-{
-    bool known = true;
-    for (int32_t i = 0; i < r->size; i++) {
-        const double before = l->batches_done > 0 ? r->seconds[i] : 0;
-        const double seconds = r->figures[i].seconds;
-        r->seconds[i] = before < 0 || seconds < 0 ? -1 : before + seconds;
-        known = known && r->seconds[i] >= 0;
-    }
-    return known ? r->seconds : NULL;
-}
-
-/* In the order of the ranks, so that all come to the same. */
 void det_cuda_ranks_add_up(const struct det_learner *l, struct det_cuda_ranks *r,
                            struct det_step_result *result)
 {
-    const double share = 1.0 / r->size;
     struct det_step_result sum = {
         .gradient_norm = result->gradient_norm,
         .rank_wait_seconds = r->wait_seconds,
-        .rank_seconds = add_seconds(l, r),
+        .rank_seconds =
+            det_rank_figures_add_seconds(r->figures, r->size, l->batches_done == 0, r->seconds),
     };
-    for (int32_t i = 0; i < r->size; i++) {
-        const struct detk_step_result *of = &r->figures[i].step;
-        sum.localization_loss += of->localization_loss * share;
-        sum.classification_loss += of->classification_loss * share;
-        sum.regularization_loss += of->regularization_loss * share;
-        sum.total_loss += of->total_loss * share;
-        sum.matched_anchors += of->matched_anchors;
-    }
+    det_rank_figures_add(r->figures, r->size, 1.0 / r->size, &sum);
     *result = sum;
 }

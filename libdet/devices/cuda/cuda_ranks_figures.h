@@ -24,8 +24,8 @@ det_status det_cuda_ranks_met(struct det_env *env, const struct det_device *devi
 /* Behind a batch that is over: everybody's figures into ranks->figures. Collective; *met: all had
  * come. MISMATCH then: the weights were not the same. */
 det_status det_cuda_ranks_exchange(struct det_env *env, const struct det_learner *learner,
-                                   struct det_cuda_ranks *ranks,
-                                   const struct detk_step_result *mine, bool *met);
+                                   struct det_cuda_ranks *ranks, const struct det_step_result *mine,
+                                   bool *met);
 /* Of a finite batch: the means of the figures, of the device's sums over an update's batches, and
  * the times of the update so far. */
 void det_cuda_ranks_add_up(const struct det_learner *learner, struct det_cuda_ranks *ranks,

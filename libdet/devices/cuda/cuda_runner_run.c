@@ -70,40 +70,27 @@ det_status det_cuda_runner_set_images(struct det_env *env, struct det_runner *r,
     return DET_OK;
 }
 
-/* From images, in each form that the network reads. */
-static cudaError_t normalize(const struct det_runner *r)
+/* From images or pictures, in each form that the network reads. */
+static cudaError_t make_input(const struct det_runner *r)
 {
     const struct det_device *d = r->device;
     const struct det_cuda_input *in = r->computed;
     const int32_t batch = r->settings.batch;
     const struct det_tensor input = r->settings.graph->tensors[0];
+    const bool images = in->source == DET_CUDA_IMAGES;
     void *values = det_cuda_net_input(&r->net);
     int8_t *levels = det_cuda_net_input_q8(&r->net);
     cudaError_t error = cudaSuccess;
     if (values != NULL)
-        error = detk_normalize(d->stream, d->type, in->images, batch, in->image_height,
-                               in->image_width, input.height, input.width, values);
+        error = images ? detk_normalize(d->stream, d->type, in->images, batch, in->image_height,
+                                        in->image_width, input.height, input.width, values)
+                       : detk_preprocess(d->stream, d->type, in->table, batch, input.height,
+                                         input.width, values);
     if (levels != NULL && error == cudaSuccess)
-        error = detk_normalize_q8(d->stream, in->images, batch, in->image_height, in->image_width,
-                                  input.height, input.width, levels);
-    return error;
-}
-
-/* From pictures. */
-static cudaError_t preprocess(const struct det_runner *r)
-{
-    const struct det_device *d = r->device;
-    const struct det_cuda_input *in = r->computed;
-    const int32_t batch = r->settings.batch;
-    const struct det_tensor input = r->settings.graph->tensors[0];
-    void *values = det_cuda_net_input(&r->net);
-    int8_t *levels = det_cuda_net_input_q8(&r->net);
-    cudaError_t error = cudaSuccess;
-    if (values != NULL)
-        error = detk_preprocess(d->stream, d->type, in->table, batch, input.height, input.width,
-                                values);
-    if (levels != NULL && error == cudaSuccess)
-        error = detk_preprocess_q8(d->stream, in->table, batch, input.height, input.width, levels);
+        error = images ? detk_normalize_q8(d->stream, in->images, batch, in->image_height,
+                                           in->image_width, input.height, input.width, levels)
+                       : detk_preprocess_q8(d->stream, in->table, batch, input.height, input.width,
+                                            levels);
     return error;
 }
 
@@ -111,16 +98,16 @@ det_status det_cuda_runner_enqueue_input(struct det_env *env, const struct det_r
 {
     const struct det_device *d = r->device;
     const struct det_cuda_input *in = r->computed;
-    const int32_t batch = r->settings.batch;
+    const size_t batch = (size_t)r->settings.batch;
+    const bool images = in->source == DET_CUDA_IMAGES;
     DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->windows, in->staged_windows,
-                                           (size_t)batch * sizeof *in->windows,
-                                           "uploading the windows"));
-    if (in->source == DET_CUDA_IMAGES)
-        return det_cuda_check(env, normalize(r), "normalising the images");
-    DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->table, in->pictures.images,
-                                           (size_t)batch * sizeof *in->table,
-                                           "uploading the pictures' sizes"));
-    return det_cuda_check(env, preprocess(r), "resizing the pictures");
+                                           batch * sizeof *in->windows, "uploading the windows"));
+    if (!images)
+        DET_TRY_RETURN(det_cuda_enqueue_upload(env, d, in->table, in->pictures.images,
+                                               batch * sizeof *in->table,
+                                               "uploading the pictures' sizes"));
+    return det_cuda_check(env, make_input(r),
+                          images ? "normalising the images" : "resizing the pictures");
 }
 
 det_status det_cuda_runner_enqueue_postprocess(struct det_env *env, const struct det_runner *r)

@@ -133,7 +133,7 @@ det_status det_cuda_step_join(struct det_env *env, struct det_step *s, det_statu
 {
     struct det_cuda_ranks *r = s->ranks;
     bool met;
-    const det_status status = det_cuda_ranks_exchange(env, s->learner, r, s->result, &met);
+    const det_status status = det_cuda_ranks_exchange(env, s->learner, r, result, &met);
     if (status != DET_OK) {
         (void)det_cuda_step_part(env, s, status);
         return met ? status : det_cuda_step_salvage(env, s, status);
