@@ -97,9 +97,11 @@ void det_q8_weight_scales(float *values, size_t channels)
     float largest = 0;
     for (size_t c = 0; c < channels; c++)
         largest = fmaxf(largest, values[c]);
-    const float none = largest > 0 ? largest / 127.0f : 1.0f;
-    for (size_t c = 0; c < channels; c++)
-        values[c] = values[c] > 0 ? values[c] / 127.0f : none;
+    const float most = largest / 127.0f, none = most > 0 ? most : 1.0f;
+    for (size_t c = 0; c < channels; c++) {
+        const float scale = values[c] / 127.0f;
+        values[c] = scale > 0 ? scale : none;
+    }
 }
 
 det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
