@@ -97,9 +97,11 @@ void det_q8_weight_scales(float *values, size_t channels)
     float largest = 0;
     for (size_t c = 0; c < channels; c++)
         largest = fmaxf(largest, values[c]);
-    const float none = largest > 0 ? largest / 127.0f : 1.0f;
-    for (size_t c = 0; c < channels; c++)
-        values[c] = values[c] > 0 ? values[c] / 127.0f : none;
+    const float most = largest / 127.0f, none = most > 0 ? most : 1.0f;
+    for (size_t c = 0; c < channels; c++) {
+        const float scale = values[c] / 127.0f;
+        values[c] = scale > 0 ? scale : none;
+    }
 }
 
 det_status det_q8_weights_round(struct det_env *env, const float *values, size_t count,
@@ -168,7 +170,6 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
     const struct det_q8_weights *w = &q->weights[op->weight];
     const int32_t channels = graph->tensors[op->out].channels;
     const double in_scale = (double)q->tensors[op->in].scale;
-    const double out_scale = (double)q->tensors[op->out].scale;
     const float *bias = op->bias >= 0 ? params + graph->params[op->bias].offset : NULL;
     if (param->count / (size_t)channels > DET_Q8_MOST_TERMS)
         return det_fail(env, DET_STATUS_MISMATCH,
@@ -189,13 +190,14 @@ static det_status make_layer(struct det_env *env, const struct det_graph *graph,
                             "%s: bias %d is %g times the smallest step of its sum, at most %d "
                             "can be kept",
                             op->name, c, steps, DET_Q8_MOST_BIAS);
-        if (!(step / out_scale < 0.5 * DET_Q8_MOST_BIAS))
-            return det_fail(env, DET_STATUS_MISMATCH,
-                            "%s: one step of the sum of channel %d is %g steps of its result",
-                            op->name, c, step / out_scale);
         layer->bias[c] = (int32_t)steps;
+        /* In float32 it may be infinity where the real one is not. */
         layer->scales[c] =
             det_q8_scale_of(q->tensors[op->in].scale, w->scales[c], q->tensors[op->out].scale);
+        if (!(layer->scales[c] < 0.5f * DET_Q8_MOST_BIAS))
+            return det_fail(env, DET_STATUS_MISMATCH,
+                            "%s: one step of the sum of channel %d is %g steps of its result",
+                            op->name, c, (double)layer->scales[c]);
     }
     layer->conv = (struct det_q8_conv){
         .in_zero = q->tensors[op->in].zero,

@@ -50,9 +50,9 @@ static inline int32_t det_q8_weight_of(float value, float scale)
     return (int32_t)(steps < -127 ? -127 : steps > 127 ? 127 : steps);
 }
 
-/* Scales of channels with these limits, which become 127, in place. A limit of 0 gets the largest
- * scale of the others, so that the channel's bias is rounded no more coarsely than theirs; 1 where
- * there is none. */
+/* Scales of channels with these limits, which become 127, in place. A limit of 0, or so small that
+ * its scale would be, gets the largest scale of the others, so that the channel's bias is rounded
+ * no more coarsely than theirs; 1 where there is none. */
 void det_q8_weight_scales(float *limits, size_t channels);
 
 /* What becomes 127 in each output channel of parameter `weight`, [channels]: its largest magnitude;

@@ -142,7 +142,8 @@ static det_status read_tables(struct det_env *env, const struct det_weights *fil
         memcpy(&q->tensors[t].scale, (const char *)scales + (size_t)t * sizeof(float),
                sizeof(float));
         q->tensors[t].zero = ((const uint8_t *)zeros)[t] - 128;
-        if (!(q->tensors[t].scale >= 0) || !isfinite(q->tensors[t].scale))
+        /* All real values of the tensor are numbers. */
+        if (!(q->tensors[t].scale >= 0) || !isfinite(255 * q->tensors[t].scale))
             return det_fail(env, DET_STATUS_CORRUPT, "%s: scale of tensor %d is %g",
                             det_weights_path(file), t, (double)q->tensors[t].scale);
     }
@@ -186,6 +187,19 @@ fail:
     return status;
 }
 
+/* Who runs it counts on whole grey levels. */
+static det_status check_input(struct det_env *env, const struct det_weights *file,
+                              const struct det_quantised *q)
+{
+    const struct det_q8_tensor found = q->tensors[0], expected = det_q8_input_tensor();
+    if (found.scale != expected.scale || found.zero != expected.zero)
+        return det_fail(env, DET_STATUS_CORRUPT,
+                        "%s: the network's input has scale %g and zero %d, expected %g and %d",
+                        det_weights_path(file), (double)found.scale, found.zero,
+                        (double)expected.scale, expected.zero);
+    return DET_OK;
+}
+
 /* Every operation in 8 bits has the scales and weights that it needs. */
 static det_status check(struct det_env *env, const struct det_weights *file,
                         const struct det_graph *graph, const struct det_quantised *q)
@@ -204,6 +218,8 @@ static det_status check(struct det_env *env, const struct det_weights *file,
         if (op->weight >= 0 && q->weights[op->weight].values == NULL)
             return det_fail(env, DET_STATUS_CORRUPT, "%s: %s is in 8 bits, but its weights are not",
                             det_weights_path(file), op->name);
+        if (op->in == 0)
+            DET_TRY_RETURN(check_input(env, file, q));
     }
     return DET_OK;
 }

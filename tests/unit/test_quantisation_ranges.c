@@ -152,6 +152,7 @@ static void a_channel_of_zeros_has_a_scale_like_the_others(void **state)
     (void)state;
     static const float values[6] = {0, -1, .5f, 0, .25f, 2};
     static const float limits[3] = {0, 1, 2}, none[3] = {0};
+    float tiny[3] = {0x1p-149f, 1, 2}, all_tiny[3] = {0x1p-149f, 0, 0x1p-146f};
     struct test_env t;
     struct det_q8_weights w;
     test_env_init(&t);
@@ -165,6 +166,11 @@ static void a_channel_of_zeros_has_a_scale_like_the_others(void **state)
     assert_true(w.scales[0] == 1);
     det_free(&t.env, &w.values);
     det_free(&t.env, &w.scales);
+    /* As those whose part of 127 is none. */
+    det_q8_weight_scales(tiny, 3);
+    assert_true(tiny[0] == 2 / 127.0f);
+    det_q8_weight_scales(all_tiny, 3);
+    assert_true(all_tiny[0] == 1 && all_tiny[1] == 1 && all_tiny[2] == 1);
     test_env_check(&t);
 }
 

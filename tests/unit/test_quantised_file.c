@@ -79,6 +79,15 @@ static void zero_scale(struct det_quantised *q)
 {
     first_weights(q)->scales[0] = 0;
 }
+/* 3e36 is less than the largest number, 255 times that is not. */
+static void huge(struct det_quantised *q)
+{
+    q->tensors[3].scale = 3e36f;
+}
+static void other_input(struct det_quantised *q)
+{
+    q->tensors[0].zero = 3;
+}
 static void unknown_observer(struct det_quantised *q)
 {
     q->observer = 77;
@@ -93,6 +102,8 @@ static void damaged_files_are_told(void **state)
     (void)state;
     static const struct damage damages[] = {{"scale of tensor 3", no_number},
                                             {"scale of tensor 3", below_zero},
+                                            {"scale of tensor 3", huge},
+                                            {"input has scale", other_input},
                                             {"tensor 1 has no scale", no_scale},
                                             {"is -128", least_byte},
                                             {"scale of channel 0", zero_scale},
@@ -117,6 +128,29 @@ static void damaged_files_are_told(void **state)
         test_remove_tree(folder);
         quantise_run_stop(&r);
     }
+}
+
+/* The product of two scales leaves float32 where its quotient with a third does not. */
+static void steps_without_end_are_told(void **state)
+{
+    (void)state;
+    struct quantise_run r;
+    struct det_q8_layer layer;
+    quantise_run_start(&r, 2, "auto");
+    quantise_run_model(&r, 0);
+    assert_context_ok(r.context, quantise_run(&r, DET_OBSERVER_MINMAX, DET_QUANTISATION_FLOATS_NONE,
+                                              r.model, &r.quantised));
+    struct det_env *env = det_context_env(r.context);
+    struct det_quantised *q = r.quantised->quantised;
+    const struct det_graph *g = &r.quantised->graph;
+    const struct det_op *op = &g->ops[1];
+    assert_ok(env, det_q8_layer_create(env, g, q, r.quantised->params, 1, &layer));
+    det_q8_layer_free(env, &layer);
+    q->tensors[op->in].scale = q->tensors[op->out].scale = 1e31f;
+    q->weights[op->weight].scales[0] = 1e8f;
+    assert_fails(env, DET_STATUS_MISMATCH, "channel 0 is inf steps",
+                 det_q8_layer_create(env, g, q, r.quantised->params, 1, &layer));
+    quantise_run_stop(&r);
 }
 
 /* --- no memory --- */
@@ -162,6 +196,7 @@ int test_quantised_file(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_file_brings_it_back),
         cmocka_unit_test(damaged_files_are_told),
+        cmocka_unit_test(steps_without_end_are_told),
         cmocka_unit_test(memory_may_run_out),
     };
     return cmocka_run_group_tests_name("quantised_file", tests, NULL, NULL);
