@@ -138,7 +138,7 @@ def races(options):
 def run(options, name, script, words, rows_of):
     part = os.path.join(options.scratch, "race.json")
     command = [os.path.join(HERE, script), *words, "--bin", options.bin, "--scratch", options.scratch, "--json", part]
-    made = {"race": name, "command": " ".join(["bench/peers/" + script, *words])}
+    made = {"race": name, "command": " ".join(["bench/peers/" + script, *words]).replace(ROOT + os.sep, "")}
     print(f"\n== {name}: {made['command']}", flush=True)
     if os.path.exists(part):
         os.remove(part)
