@@ -34,8 +34,8 @@ static void take_weights(const struct det_graph *g, int32_t weight, bool *eight_
         eight_bits[i] = eight_bits[i] && g->ops[i].weight != weight;
 }
 
-/* A depthwise convolution and the 1 x 1 behind it run as one with what is before them when they
- * have one form; it may also be a 1 x 1 in float32 alone that makes an output. */
+/* A depthwise convolution and the 1 x 1 behind it have one form, so that they run as one with what
+ * is before them; there is nothing to gain for a 1 x 1 in float32 that makes an output. */
 static bool settle(const struct det_graph *g, const struct det_op *depthwise,
                    const struct det_op *pointwise, bool *eight_bits)
 {

@@ -109,6 +109,13 @@ void det_quantise_forget(const struct det_quantise_work *w, struct det_quantise_
     det_free(w->env, &best->real);
 }
 
+void det_quantise_exchange(struct det_quantise_made *a, struct det_quantise_made *b)
+{
+    const struct det_quantise_made now = *a;
+    *a = *b;
+    *b = now;
+}
+
 /* The network in 8 bits in one way. */
 det_status det_quantise_make(struct det_quantise_work *w, const struct det_ranges_choice *choice,
                              struct det_quantise_made *made)
@@ -140,11 +147,8 @@ static det_status try_way(struct det_quantise_work *w, const struct det_ranges_c
 {
     struct det_quantise_made made;
     DET_TRY_RETURN(det_quantise_make(w, choice, &made));
-    if (best->quantised == NULL || made.error < margin * best->error) {
-        const struct det_quantise_made old = *best;
-        *best = made;
-        made = old;
-    }
+    if (best->quantised == NULL || made.error < margin * best->error)
+        det_quantise_exchange(best, &made);
     det_quantise_forget(w, &made);
     return DET_OK;
 }
@@ -308,13 +312,10 @@ static det_status try_equalised(struct det_quantise_work *w, const bool *eight_b
         det_quantise_exchange_ways(w);
         DET_TRY(observe(w));
         DET_TRY(try_observers(w, eight_bits, &equalised));
-        if (equalised.error < best->error) {
-            const struct det_quantise_made plain = *best;
-            *best = equalised;
-            equalised = plain;
-        } else {
+        if (equalised.error < best->error)
+            det_quantise_exchange(best, &equalised);
+        else
             det_quantise_exchange_ways(w);
-        }
     }
     if (count == 0 || w->job->accept == NULL)
         free_way(w, &w->other);

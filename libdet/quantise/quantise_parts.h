@@ -41,6 +41,7 @@ struct det_quantise_made {
 };
 
 void det_quantise_forget(const struct det_quantise_work *work, struct det_quantise_made *made);
+void det_quantise_exchange(struct det_quantise_made *a, struct det_quantise_made *b);
 void det_quantise_exchange_ways(struct det_quantise_work *work);
 
 /* With the settings' correction of biases. */

@@ -76,13 +76,6 @@ static void inherit(const struct tries *t, struct det_quantise_made *made)
            (size_t)t->work->job->graph->op_count * sizeof *made->quantised->errors);
 }
 
-static void replace(const struct tries *t, struct det_quantise_made *made)
-{
-    const struct det_quantise_made old = *t->best;
-    *t->best = *made;
-    *made = old;
-}
-
 /* --- calibrations --- */
 
 static det_status make_calibration(struct det_quantise_work *w, const struct calibration *c,
@@ -154,7 +147,7 @@ static det_status try_one(struct tries *t, const struct calibration *c)
     inherit(t, &made);
     const det_status status = ask(t, &made);
     if (t->accepted)
-        replace(t, &made);
+        det_quantise_exchange(t->best, &made);
     det_quantise_forget(t->work, &made);
     return status;
 }
@@ -193,7 +186,7 @@ static det_status give_back(struct tries *t, bool *done)
     const struct det_ranges_choice choice = det_quantise_choice(w, best->observer, t->eight_bits);
     DET_TRY_RETURN(det_quantise_make(w, &choice, &made));
     inherit(t, &made);
-    replace(t, &made);
+    det_quantise_exchange(t->best, &made);
     det_quantise_forget(w, &made);
     return DET_OK;
 }
