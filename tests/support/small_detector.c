@@ -24,11 +24,13 @@ det_model *small_detector_fold(struct det_env *env, const det_model *model)
 
 void small_detector_make(struct small_detector *f, const struct det_model_spec *spec)
 {
+    struct det_model_spec usual;
+    formula_spec(&usual, SMALL_SIDE, SMALL_CLASSES);
     *f = (struct small_detector){0};
     test_env_init(&f->t);
     f->context = workspace_machine(&f->t, 2);
     f->env = det_context_env(f->context);
-    f->model = small_detector_model(f->env, spec);
+    f->model = small_detector_model(f->env, spec == NULL ? &usual : spec);
     det_detector_settings detector;
     det_detector_settings_default(&detector);
     detector.score_threshold = 0; /* formula weights are sure of nothing */

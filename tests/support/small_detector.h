@@ -21,6 +21,7 @@ struct small_detector {
     det_detector *detector;
 };
 
+/* `spec` NULL: formula_spec() of SMALL_SIDE and SMALL_CLASSES. */
 void small_detector_make(struct small_detector *f, const struct det_model_spec *spec);
 void small_detector_drop(struct small_detector *f);
 

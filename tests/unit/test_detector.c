@@ -29,9 +29,7 @@ static void every_format_and_stride_is_the_same_picture(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     const int32_t width = 75, height = 53;
     for (int grey = 0; grey < 2; grey++) {
         uint8_t *rgb = make_rgb_picture(width, height, grey);
@@ -316,9 +314,7 @@ static void threads_share_a_model(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     det_model *folded = small_detector_fold(f.env, f.model);
     uint8_t *rgb = make_rgb_picture(90, 70, false);
     const det_image_view view = rgb_picture_view(rgb, 90, 70);

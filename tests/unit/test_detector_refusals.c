@@ -1,16 +1,13 @@
 /* The detector: its settings and their bounds, and what it is refused: arguments, settings,
  * weights, memory. */
 #include "devices/context.h"
-#include "support/formula.h"
 #include "support/small_detector.h"
 
 static void bad_arguments_are_named(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     uint8_t *rgb = make_rgb_picture(10, 10, false);
     const det_image_view good = rgb_picture_view(rgb, 10, 10);
     const struct {
@@ -94,9 +91,7 @@ static void bad_settings_are_named(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     det_detector *detector = f.detector;
     det_detector_settings settings;
     const float thresholds[] = {-0.01f, 1.01f, NAN, INFINITY};
@@ -131,9 +126,7 @@ static void thresholds_and_limits(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     uint8_t *rgb = make_rgb_picture(64, 64, false);
     const det_image_view view = rgb_picture_view(rgb, 64, 64);
     struct detected all, some;
@@ -176,9 +169,7 @@ static void weights_that_are_not_numbers(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     det_model *folded = small_detector_fold(f.env, f.model);
     uint8_t *rgb = make_rgb_picture(20, 20, false);
     const det_image_view view = rgb_picture_view(rgb, 20, 20);
@@ -252,9 +243,7 @@ static void every_allocation_may_fail(void **state)
 {
     (void)state;
     struct small_detector f;
-    struct det_model_spec spec;
-    formula_spec(&spec, SMALL_SIDE, SMALL_CLASSES);
-    small_detector_make(&f, &spec);
+    small_detector_make(&f, NULL);
     uint8_t *rgb = make_rgb_picture(20, 20, false), *bgr = NULL;
     const det_image_view view = convert_picture(rgb, 20, 20, DET_PIXEL_BGR8, 0, false, &bgr);
     struct sweep sweep = {f.model, &view};
