@@ -1,5 +1,6 @@
 #include "bias_act.h"
 
+#include "relu6.cuh"
 #include "vec.cuh"
 
 namespace
@@ -8,12 +9,6 @@ namespace
 constexpr int BLOCK = 256;
 /* Enough blocks to fill any GPU several times over; larger arrays take several rounds. */
 constexpr int64_t MOST_BLOCKS = 4096;
-
-/* Not fmaxf / fminf, which drop a NaN. */
-__device__ __forceinline__ float relu6(float x)
-{
-    return x < 0.0f ? 0.0f : (x > 6.0f ? 6.0f : x);
-}
 
 /* Each thread: N adjacent channels of one row at a time; N divides c, and c the values that the
  * grid takes in one round, so that a thread stays at its channels. */
@@ -37,7 +32,7 @@ __global__ void __launch_bounds__(BLOCK)
         for (int j = 0; j < N; j++) {
             x[j] += added[j];
             if (clamp)
-                x[j] = relu6(x[j]);
+                x[j] = det_relu6(x[j]);
         }
         det_store<T, N>(values + i * N, x);
     }

@@ -5,6 +5,7 @@
 
 #include "bn.h"
 #include "reduce.cuh"
+#include "relu6.cuh"
 #include "vec.cuh"
 
 #define BN_THREADS  256
@@ -65,9 +66,7 @@ __device__ __forceinline__ float bn_value(float in, float mean, float scale, flo
 /* min(max(x, 0), 6), but NaN stays. */
 __device__ __forceinline__ float bn_activate(float value, bool relu6)
 {
-    if (!relu6)
-        return value;
-    return value < 0.0f ? 0.0f : value > 6.0f ? 6.0f : value;
+    return relu6 ? det_relu6(value) : value;
 }
 
 /* The gradient behind the activation; from a NaN it passes. */

@@ -6,6 +6,7 @@
 
 #include "dwconv.h"
 #include "dwconv_plan.h"
+#include "relu6.cuh"
 #include "tile.cuh"
 #include "vec.cuh"
 
@@ -74,7 +75,6 @@ __device__ __forceinline__ void dwconv_load_floats(const float *from, float (&to
     }
 }
 
-/* Both comparisons are false for NaN, which so passes through. */
 template <int N>
 __device__ __forceinline__ void dwconv_activate(enum det_activation act, float (&values)[N])
 {
@@ -82,7 +82,7 @@ __device__ __forceinline__ void dwconv_activate(enum det_activation act, float (
         return;
 #pragma unroll
     for (int i = 0; i < N; i++)
-        values[i] = values[i] < 0 ? 0 : values[i] > 6 ? 6 : values[i];
+        values[i] = det_relu6(values[i]);
 }
 
 /* struct detk_load for one thread's channels. The kind is the compiler's to know: a branch on it

@@ -62,6 +62,8 @@ COMPUTING = [
     ("cos.approx.ftz", "f32", "flushing<approximate_cos>", "T"),
     ("min", f"{INTEGERS} {FLOATS}", "minimum", "T T"),
     ("max", f"{INTEGERS} {FLOATS}", "maximum", "T T"),
+    ("min.NaN", "f32", "minimum_or_nan", "T T"),
+    ("max.NaN", "f32", "maximum_or_nan", "T T"),
     ("abs", f"{SIGNED} {FLOATS}", "absolute", "T"),
     ("neg", f"{SIGNED} {FLOATS}", "negative", "T"),
     ("copysign", FLOATS, "with_sign_of", "T T"),

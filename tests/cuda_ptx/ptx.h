@@ -151,6 +151,15 @@ template <class T> inline T maximum(T a, T b)
             return b;
     return b > a ? b : a;
 }
+/* NaN where either is. */
+template <class T> inline T minimum_or_nan(T a, T b)
+{
+    return a != a || b != b ? std::numeric_limits<T>::quiet_NaN() : minimum(a, b);
+}
+template <class T> inline T maximum_or_nan(T a, T b)
+{
+    return a != a || b != b ? std::numeric_limits<T>::quiet_NaN() : maximum(a, b);
+}
 template <class T> inline T negative(T a)
 {
     if constexpr (std::is_integral_v<T>)
