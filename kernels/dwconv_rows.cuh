@@ -1,0 +1,110 @@
+/* dwconv_rows.cuh: how the depthwise convolution and its gradients go through the rows of a tensor.
+ * Where the columns of a thread lie is worked out once, in 32 bits; a row is a pointer that moves
+ * on. A column outside is no operand, not zero: a tap or a gradient that is NaN must not reach
+ * results by it. */
+#ifndef DET_KERNELS_DWCONV_ROWS_CUH
+#define DET_KERNELS_DWCONV_ROWS_CUH
+
+#include "dwconv_plan.h"
+#include "tile.cuh"
+#include "vec.cuh"
+
+/* COUNT columns from `left` on, of rows of `width`. */
+template <int COUNT> struct dwconv_columns {
+    int offset[COUNT]; /* from a row's column 0; outside: of the nearest inside */
+    unsigned outside;  /* bit j: column j is */
+    bool any;          /* one is */
+
+    __device__ __forceinline__ dwconv_columns(int left, int width, int c)
+    {
+        outside = 0;
+#pragma unroll
+        for (int j = 0; j < COUNT; j++) {
+            offset[j] = min(max(left + j, 0), width - 1) * c;
+            outside |= det_inside(left + j, width) ? 0 : 1U << j;
+        }
+        any = outside != 0;
+    }
+
+    __device__ __forceinline__ bool inside(int j) const
+    {
+        return (outside >> j & 1) == 0;
+    }
+
+    /* add(j) for every column inside, then(j) for every column, after its add(j). Nearly all
+     * threads have all columns inside, and pay for one branch instead of one a column. */
+    template <typename Add, typename Then>
+    __device__ __forceinline__ void each(const Add &add, const Then &then) const
+    {
+        if (!any) {
+#pragma unroll
+            for (int j = 0; j < COUNT; j++) {
+                add(j);
+                then(j);
+            }
+            return;
+        }
+#pragma unroll
+        for (int j = 0; j < COUNT; j++) {
+            if (inside(j))
+                add(j);
+            then(j);
+        }
+    }
+};
+
+/* The columns of a row as they are in memory. A column's place is free for the next row's as soon
+ * as it was used: so the next row is on its way while the rest of this one is worked on, in the
+ * registers of one row. */
+template <typename T, int N, int COUNT> struct dwconv_row {
+    det_pack<T, N> pack[COUNT];
+
+    /* `row` points to the thread's channels of column 0. */
+    __device__ __forceinline__ void fetch(const T *row, const dwconv_columns<COUNT> &at, int j)
+    {
+        pack[j] = det_load_pack<T, N>(row + at.offset[j]);
+    }
+
+    __device__ __forceinline__ void fetch(const T *row, const dwconv_columns<COUNT> &at)
+    {
+#pragma unroll
+        for (int j = 0; j < COUNT; j++)
+            fetch(row, at, j);
+    }
+
+    __device__ __forceinline__ void take(int j, float (&values)[N]) const
+    {
+        det_unpack<T, N>(pack[j], values);
+    }
+};
+
+/* Marches through a strip of `rows` rows of results. In step `at`, add(at, a, b, c) adds what is
+ * loaded to the sums of the rows at, at - 1 and at - 2, of which the last is whole then: end(row,
+ * sum) stores it, begin(sum) makes a row's first sums. Three steps are written out, so that the
+ * sums' roles change and nothing is moved. Sums of rows that are outside the strip may be anything:
+ * nobody stores them. */
+template <int N, typename Begin, typename Add, typename End>
+__device__ __forceinline__ void dwconv_rotate(int rows, const Begin &begin, const Add &add,
+                                              const End &end)
+{
+    float sums[3][DWCONV_PIXELS][N];
+#pragma unroll
+    for (int k = 0; k < 3; k++)
+        begin(sums[k]);
+#pragma unroll 1
+    for (int first = 0;; first += 3) {
+#pragma unroll
+        for (int k = 0; k < 3; k++) {
+            const int at = first + k;
+            if (at >= rows + 2)
+                return;
+            float(&oldest)[DWCONV_PIXELS][N] = sums[(k + 1) % 3];
+            add(at, sums[k], sums[(k + 2) % 3], oldest);
+            if (at >= 2)
+                end(at - 2, oldest);
+            begin(oldest);
+        }
+    }
+}
+
+#endif
