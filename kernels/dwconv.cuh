@@ -6,16 +6,18 @@
 
 #include "dwconv.h"
 #include "dwconv_plan.h"
+#include "dwconv_rows.cuh"
 #include "relu6.cuh"
 #include "tile.cuh"
 #include "vec.cuh"
 
 /* Whether vectors of `n` channels may be used on parameters that lie at `w`: activations are
- * aligned, parameters need not be. NULL is aligned. */
+ * aligned, parameters need not be. NULL is aligned. Places in a row have 32 bits. */
 static inline bool dwconv_vectors_fit(const struct det_conv_shape *s, int n, const float *w,
                                       const float *bias)
 {
-    return dwconv_has_vectors(s, n) &&
+    const int64_t longest = (int64_t)(s->in_w > s->out_w ? s->in_w : s->out_w) * s->in_c;
+    return dwconv_has_vectors(s, n) && longest <= INT32_MAX &&
            (reinterpret_cast<uintptr_t>(w) | reinterpret_cast<uintptr_t>(bias)) % 16 == 0;
 }
 
@@ -97,8 +99,8 @@ struct dwconv_load {
 #pragma unroll
         for (int i = 0; i < N;
              i++){const int k = channel + i;
-                  scale[i] = det_load_one(load.gamma + k) /
-                             sqrtf(det_load_one(load.variance + k) + load.epsilon);
+                  scale[i] = det_load_one(load.gamma + k) *
+                             rsqrtf(det_load_one(load.variance + k) + load.epsilon);
                   shift[i] = det_load_one(load.beta + k) - det_load_one(load.mean + k) * scale[i];}
 }
 }
@@ -125,6 +127,19 @@ __device__ __forceinline__ void dwconv_load_taps(const float *w, int c, float (&
         dwconv_load_floats<N>(w + (int64_t)k * c, taps[k]);
 }
 
+/* Neither NaN nor infinite: 0 times each of them is 0. */
+template <int N> __device__ __forceinline__ bool dwconv_finite(const float (&taps)[3][3][N])
+{
+    float nothing = 0;
+#pragma unroll
+    for (int k = 0; k < 9; k++) {
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            nothing += 0.0f * taps[k / 3][k % 3][i];
+    }
+    return nothing == 0;
+}
+
 template <int N>
 __device__ __forceinline__ void dwconv_multiply_add(const float (&a)[N], const float (&b)[N],
                                                     float (&sum)[N])
@@ -132,6 +147,20 @@ __device__ __forceinline__ void dwconv_multiply_add(const float (&a)[N], const f
 #pragma unroll
     for (int i = 0; i < N; i++)
         sum[i] += a[i] * b[i];
+}
+
+/* What column `j` of a row adds to the results that it belongs to. */
+template <int N, int STRIDE>
+__device__ __forceinline__ void dwconv_add_column(int j, const float (&value)[N],
+                                                  const float (&taps)[3][N],
+                                                  float (&sum)[DWCONV_PIXELS][N])
+{
+#pragma unroll
+    for (int p = 0; p < DWCONV_PIXELS; p++) {
+        const int kx = j - p * STRIDE;
+        if (kx >= 0 && kx < 3)
+            dwconv_multiply_add<N>(value, taps[kx], sum[p]);
+    }
 }
 
 /* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k,
