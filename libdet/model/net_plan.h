@@ -37,6 +37,9 @@ struct det_net_plan_settings {
     /* the gradient behind a batch norm becomes the one before it only where the operation that made
      * the norm's input reads it: that result stays until then */
     bool late_norm_gradients;
+    /* so many of the last operations run forward side by side, or in another order: what they read
+     * or write shares no memory among them */
+    int32_t at_once;
 };
 
 struct det_net_plan {

@@ -69,6 +69,33 @@ static det_status choose(struct det_env *env, struct det_device *d)
     return status;
 }
 
+static det_status open_sides(struct det_env *env, struct det_device *d)
+{
+    DET_TRY_RETURN(det_cuda_check(env, cudaEventCreateWithFlags(&d->forked, cudaEventDisableTiming),
+                                  "creating an event"));
+    for (int i = 0; i < DET_CUDA_SIDES; i++) {
+        DET_TRY_RETURN(
+            det_cuda_check(env, cudaStreamCreateWithFlags(&d->sides[i], cudaStreamNonBlocking),
+                           "creating a stream"));
+        DET_TRY_RETURN(
+            det_cuda_check(env, cudaEventCreateWithFlags(&d->joined[i], cudaEventDisableTiming),
+                           "creating an event"));
+    }
+    return DET_OK;
+}
+
+static void close_sides(struct det_device *d)
+{
+    if (d->forked != NULL)
+        (void)cudaEventDestroy(d->forked);
+    for (int i = 0; i < DET_CUDA_SIDES; i++) {
+        if (d->sides[i] != NULL)
+            (void)cudaStreamDestroy(d->sides[i]);
+        if (d->joined[i] != NULL)
+            (void)cudaEventDestroy(d->joined[i]);
+    }
+}
+
 static det_status open_libraries(struct det_env *env, struct det_device *d)
 {
     DET_TRY_RETURN(det_cuda_device_use(env, d));
@@ -76,6 +103,7 @@ static det_status open_libraries(struct det_env *env, struct det_device *d)
                                   "creating a stream"));
     DET_TRY_RETURN(det_cuda_check(env, cudaStreamCreateWithFlags(&d->copies, cudaStreamNonBlocking),
                                   "creating a stream"));
+    DET_TRY_RETURN(open_sides(env, d));
     return det_cublas_check(env, cublasLtCreate(&d->cublas), "starting cublasLt");
 }
 
@@ -120,6 +148,7 @@ static void close_libraries(struct det_device *d)
         (void)cudnnDestroy(d->cudnn);
     if (d->cublas != NULL)
         (void)cublasLtDestroy(d->cublas);
+    close_sides(d);
     if (d->copies != NULL)
         (void)cudaStreamDestroy(d->copies);
     if (d->stream != NULL)

@@ -23,6 +23,9 @@
 
 struct det_cuda_choice;
 
+/* Streams beside the first, for levels side by side (cuda_branches.h). */
+#define DET_CUDA_SIDES 4
+
 struct det_device {
     struct det_device_settings settings;
     int32_t index, major, minor; /* compute capability major.minor */
@@ -30,7 +33,8 @@ struct det_device {
     unsigned forks; /* det_forks() of the process that opened it: CUDA does not survive a fork */
     char name[256];
     enum detk_type type; /* of activations and of their gradients */
-    cudaStream_t stream, copies;
+    cudaStream_t stream, copies, sides[DET_CUDA_SIDES];
+    cudaEvent_t forked, joined[DET_CUDA_SIDES]; /* of the sides */
     cublasLtHandle_t cublas;
     cudnnHandle_t cudnn;             /* NULL until a network needs it: it costs hundreds of MB */
     struct det_cuda_choice *choices; /* by time, so far: cuda_tune.h */

@@ -13,7 +13,15 @@ static void need(struct det_cuda_net *net, size_t bytes)
         net->workspace_bytes = bytes;
 }
 
-static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t index)
+static void need_of_op(size_t *needed, size_t bytes)
+{
+    if (bytes > *needed)
+        *needed = bytes;
+}
+
+/* needed: the operation's workspace. */
+static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t index,
+                          size_t *needed)
 {
     const struct det_graph *g = net->graph;
     const struct det_op *op = &g->ops[index];
@@ -29,16 +37,32 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
             .float_out = det_graph_is_output(g, op->out),
         };
         DET_TRY_RETURN(det_cuda_conv_create(env, net->device, &shape, &uses, &net->convs[index]));
-        need(net, net->convs[index].workspace_bytes);
+        need_of_op(needed, net->convs[index].workspace_bytes);
     }
     if (op->kind == DET_OP_DWCONV && training) {
         const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
-        need(net, detk_dwconv_backward_weight_workspace(net->device->type, &shape));
+        need_of_op(needed, detk_dwconv_backward_weight_workspace(net->device->type, &shape));
     }
     if (op->kind == DET_OP_BATCH_NORM || (op->bias >= 0 && training))
-        need(net,
-             detk_bn_workspace(det_net_rows(g, op->out, net->batch), g->tensors[op->out].channels));
+        need_of_op(needed, detk_bn_workspace(det_net_rows(g, op->out, net->batch),
+                                             g->tensors[op->out].channels));
+    need(net, *needed);
     return DET_OK;
+}
+
+static det_status plan_ops(struct det_env *env, struct det_cuda_net *net)
+{
+    const size_t count = (size_t)net->graph->op_count;
+    size_t *needed = NULL;
+    det_status status = DET_OK;
+    DET_TRY(det_alloc(env, &net->convs, count, sizeof *net->convs, "network"));
+    DET_TRY(det_alloc(env, &needed, count, sizeof *needed, "network"));
+    for (size_t i = 0; i < count; i++)
+        DET_TRY(plan_op(env, net, (int32_t)i, &needed[i]));
+    det_cuda_branches_place(net, needed);
+fail:
+    det_free(env, &needed);
+    return status;
 }
 
 /* Whether depthwise convolutions alone read a tensor. */
@@ -125,6 +149,8 @@ static det_status plan_tensors(struct det_env *env, struct det_cuda_net *net)
 {
     const size_t tensors = (size_t)net->graph->tensor_count;
     bool *unstored = NULL;
+    int32_t at_once = 0;
+    DET_TRY_RETURN(det_cuda_branches_find(env, net, &at_once));
     DET_TRY_RETURN(det_alloc(env, &unstored, tensors, sizeof *unstored, "network"));
     for (size_t t = 0; t < tensors; t++)
         unstored[t] = net->late_norm[t] >= 0;
@@ -135,6 +161,7 @@ static det_status plan_tensors(struct det_env *env, struct det_cuda_net *net)
         .output_bytes = sizeof(float),
         .alignment = DETK_ALIGN,
         .unstored = unstored,
+        .at_once = at_once,
     };
     const det_status status = det_net_plan_create(env, net->graph, &settings, &net->plan);
     det_free(env, &unstored);
@@ -161,9 +188,7 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
                       "network"));
     find_late(net);
     DET_TRY(quantised != NULL ? det_cuda_q8_plan(env, net) : plan_tensors(env, net));
-    DET_TRY(det_alloc(env, &net->convs, (size_t)graph->op_count, sizeof *net->convs, "network"));
-    for (int32_t i = 0; i < graph->op_count; i++)
-        DET_TRY(plan_op(env, net, i));
+    DET_TRY(plan_ops(env, net));
     place(net, layout);
     DET_TRY(plan_rounding(env, net, layout));
     return DET_OK;
@@ -180,6 +205,7 @@ void det_cuda_net_free(struct det_env *env, struct det_cuda_net *net)
     det_free(env, &net->late_relu6);
     det_free(env, &net->late_norm);
     det_free(env, &net->passes_offsets);
+    det_cuda_branches_free(env, net);
     det_cuda_q8_free(env, net);
     det_net_plan_free(env, &net->plan);
 }
@@ -330,8 +356,7 @@ det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *
 {
     if (net->mode == DET_NET_TRAIN_FOLDED)
         DET_TRY_RETURN(det_cuda_net_round_input(env, net));
-    for (int32_t i = 0; i < net->graph->op_count; i++)
-        DET_TRY_RETURN(det_cuda_net_forward_op(env, net, i));
+    DET_TRY_RETURN(det_cuda_branches_forward(env, net));
     if (net->mode == DET_NET_TRAIN_FOLDED)
         DET_TRY_RETURN(det_cuda_net_round_outputs(env, net));
     return det_cuda_net_gather(env, net);

@@ -10,6 +10,7 @@
 #ifndef DET_DEVICES_CUDA_NET_H
 #define DET_DEVICES_CUDA_NET_H
 
+#include "devices/cuda/cuda_branches.h"
 #include "devices/cuda/cuda_conv.h"
 #include "devices/cuda/cuda_memory.h"
 #include "devices/cuda/cuda_q8_net.h"
@@ -25,6 +26,7 @@ struct det_cuda_net {
     struct det_net_plan plan;
     struct det_cuda_conv *convs; /* per operation, those of DET_OP_CONV in the device's type */
     struct det_cuda_q8 q8;       /* of a network in 8 bits */
+    struct det_cuda_branches branches;
     /* per tensor: stored before its ReLU6, which its readers apply as they load */
     bool *late_relu6;
     /* per tensor: the batch norm that would have stored it: its readers load the norm's input and
