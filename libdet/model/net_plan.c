@@ -72,19 +72,6 @@ static int32_t backward_of_maker(const struct det_graph *graph, int32_t tensor)
     return 2 * graph->op_count + 1 - maker;
 }
 
-/* What the last operations touch is there from the first of them to the last. */
-static void stretch(const struct det_graph *graph, int32_t at_once, struct det_plan_block *values)
-{
-    const int32_t begin = graph->op_count - at_once + 1, end = graph->op_count;
-    for (int32_t t = 0; t < graph->tensor_count && at_once > 0; t++) {
-        if (values[t].last < begin || values[t].first > end)
-            continue;
-        use(&values[t], end);
-        if (values[t].first > begin)
-            values[t].first = begin;
-    }
-}
-
 /* Times: forward of operation i is i + 1, loss is T + 1, backward of operation i is 2T + 1 - i. */
 static void plan_values(const struct det_graph *graph, const struct det_net_plan_settings *settings,
                         struct det_plan_block *values)
@@ -109,7 +96,9 @@ static void plan_values(const struct det_graph *graph, const struct det_net_plan
         use(&values[graph->box_outputs[l]], operations + 1);
         use(&values[graph->class_outputs[l]], operations + 1);
     }
-    stretch(graph, settings->at_once, values);
+    if (settings->at_once > 0)
+        det_plan_stretch(values, graph->tensor_count, operations - settings->at_once + 1,
+                         operations);
 }
 
 static int32_t consumers_of(const struct det_graph *graph, int32_t tensor)

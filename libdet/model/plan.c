@@ -68,3 +68,15 @@ fail:
     det_free(env, &alive);
     return status;
 }
+
+void det_plan_stretch(struct det_plan_block *blocks, int32_t count, int32_t begin, int32_t end)
+{
+    for (int32_t b = 0; b < count; b++) {
+        if (blocks[b].last < begin || blocks[b].first > end)
+            continue;
+        if (blocks[b].first > begin)
+            blocks[b].first = begin;
+        if (blocks[b].last < end)
+            blocks[b].last = end;
+    }
+}

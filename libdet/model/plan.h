@@ -17,4 +17,8 @@ struct det_plan_block {
 det_status det_plan_arena(struct det_env *env, struct det_plan_block *blocks, int32_t count,
                           size_t *total);
 
+/* Blocks that are alive at one of the times from `begin` to `end` are so at all of them: what is
+ * done at these times is done in another order, or at once. */
+void det_plan_stretch(struct det_plan_block *blocks, int32_t count, int32_t begin, int32_t end);
+
 #endif

@@ -93,6 +93,9 @@ static void find_lives(struct work *w)
         live(&w->blocks[2 * g->box_outputs[l] + 1], g->op_count);
         live(&w->blocks[2 * g->class_outputs[l] + 1], g->op_count);
     }
+    if (w->settings->at_once > 0)
+        det_plan_stretch(w->blocks, 2 * g->tensor_count, g->op_count - w->settings->at_once,
+                         g->op_count - 1);
 }
 
 /* Rounded up to the alignment, so that the offsets, sums of sizes, are multiples of it too. */

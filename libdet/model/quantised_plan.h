@@ -14,6 +14,9 @@ struct det_quantised_plan_settings {
     /* per operation: it is run together with the next one, and what lies between the two is not
      * stored; NULL: each alone. Read while planning only */
     const bool *with_next;
+    /* so many of the last operations run side by side, or in another order: what they read or
+     * write shares no memory among them */
+    int32_t at_once;
 };
 
 struct det_quantised_plan {

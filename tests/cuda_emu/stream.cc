@@ -111,6 +111,15 @@ void advance(CUstream_st *s)
     s->past[s->number] = ++s->position;
 }
 
+/* What an access of the same first byte, but fewer, leaves of an earlier use. */
+static void keep_rest(history *past, uintptr_t begin, const use &of, size_t bytes)
+{
+    use &rest = past->uses[begin];
+    rest.bytes = std::max(rest.bytes, bytes);
+    join(rest.writers, of.writers);
+    join(rest.readers, of.readers);
+}
+
 static bool order_access(CUstream_st *s, const char *name, const access &a, history *past)
 {
     const uintptr_t begin = (uintptr_t)a.pointer, end = begin + std::max<size_t>(a.bytes, 1);
@@ -128,7 +137,9 @@ static bool order_access(CUstream_st *s, const char *name, const access &a, hist
         }
     }
     use &u = past->uses[begin];
-    u.bytes = std::max(u.bytes, (size_t)(end - begin));
+    if (u.bytes > end - begin)
+        keep_rest(past, end, u, u.bytes - (end - begin));
+    u.bytes = end - begin;
     if (a.write) {
         u.writers = {{s->number, s->position}};
         u.readers.clear();

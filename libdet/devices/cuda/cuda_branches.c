@@ -12,7 +12,7 @@
 static bool side_by_side(const struct det_cuda_net *net)
 {
     const struct det_graph *g = net->graph;
-    if (g->levels < 2 || net->q8.quantised != NULL || net->mode == DET_NET_TRAIN_FOLDED)
+    if (g->levels < 2 || net->mode == DET_NET_TRAIN_FOLDED)
         return false;
     return det_net_is_training(net->mode) ||
            det_net_rows(g, g->box_outputs[0], net->batch) <= MOST_ROWS;

@@ -28,9 +28,9 @@ struct det_cuda_branches {
 };
 
 /* Who leads where, and the number of the last operations that may run side by side, 0 where none
- * do: in 8 bits and where they are rounded as such (their passes share memory), and in inference
- * of many pictures, which gains nothing and would need more memory for tensors that live at the
- * same time. */
+ * do: in a training in 8 bits, whose ranges are learnt one after the other, and in inference of many
+ * pictures, which gains nothing and would need more memory for tensors that live at the same
+ * time. */
 det_status det_cuda_branches_find(struct det_env *env, struct det_cuda_net *net, int32_t *at_once);
 void det_cuda_branches_free(struct det_env *env, struct det_cuda_net *net);
 

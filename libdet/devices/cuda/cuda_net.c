@@ -7,13 +7,7 @@
 #include "dwconv.h"
 #include "support/mem.h"
 
-static void need(struct det_cuda_net *net, size_t bytes)
-{
-    if (bytes > net->workspace_bytes)
-        net->workspace_bytes = bytes;
-}
-
-static void need_of_op(size_t *needed, size_t bytes)
+static void need(size_t *needed, size_t bytes)
 {
     if (bytes > *needed)
         *needed = bytes;
@@ -27,7 +21,7 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
     const struct det_op *op = &g->ops[index];
     const bool training = det_net_is_training(net->mode);
     if (det_cuda_q8_has(&net->q8, index))
-        return det_cuda_q8_plan_op(env, net, index);
+        return det_cuda_q8_plan_op(env, net, index, needed);
     if (op->kind == DET_OP_CONV) {
         const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
         const struct det_cuda_conv_uses uses = {
@@ -37,16 +31,15 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
             .float_out = det_graph_is_output(g, op->out),
         };
         DET_TRY_RETURN(det_cuda_conv_create(env, net->device, &shape, &uses, &net->convs[index]));
-        need_of_op(needed, net->convs[index].workspace_bytes);
+        need(needed, net->convs[index].workspace_bytes);
     }
     if (op->kind == DET_OP_DWCONV && training) {
         const struct det_conv_shape shape = det_net_conv_shape(g, op, net->batch);
-        need_of_op(needed, detk_dwconv_backward_weight_workspace(net->device->type, &shape));
+        need(needed, detk_dwconv_backward_weight_workspace(net->device->type, &shape));
     }
     if (op->kind == DET_OP_BATCH_NORM || (op->bias >= 0 && training))
-        need_of_op(needed, detk_bn_workspace(det_net_rows(g, op->out, net->batch),
-                                             g->tensors[op->out].channels));
-    need(net, *needed);
+        need(needed,
+             detk_bn_workspace(det_net_rows(g, op->out, net->batch), g->tensors[op->out].channels));
     return DET_OK;
 }
 
@@ -57,8 +50,10 @@ static det_status plan_ops(struct det_env *env, struct det_cuda_net *net)
     det_status status = DET_OK;
     DET_TRY(det_alloc(env, &net->convs, count, sizeof *net->convs, "network"));
     DET_TRY(det_alloc(env, &needed, count, sizeof *needed, "network"));
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         DET_TRY(plan_op(env, net, (int32_t)i, &needed[i]));
+        need(&net->workspace_bytes, needed[i]);
+    }
     det_cuda_branches_place(net, needed);
 fail:
     det_free(env, &needed);
@@ -119,7 +114,7 @@ static det_status plan_rounding(struct det_env *env, struct det_cuda_net *net,
         bytes += passes_bytes(net, t);
     }
     net->passes_at = det_cuda_layout_add(layout, bytes, 1);
-    need(net, detk_learn_range_workspace());
+    need(&net->workspace_bytes, detk_learn_range_workspace());
     return DET_OK;
 }
 

@@ -29,13 +29,15 @@ det_status det_cuda_q8_plan(struct det_env *env, struct det_cuda_net *net)
     const bool *eight_bits = q8->quantised->eight_bits;
     for (int32_t i = 0; i + 1 < g->op_count; i++)
         q8->with_next[i] = eight_bits[i] && eight_bits[i + 1] && det_quantised_joins_next(g, i);
-    const struct det_quantised_plan_settings settings = {
+    struct det_quantised_plan_settings settings = {
         .batch = net->batch, .alignment = DETK_ALIGN, .with_next = q8->with_next};
+    DET_TRY_RETURN(det_cuda_branches_find(env, net, &settings.at_once));
     DET_TRY_RETURN(det_quantised_plan_create(env, g, q8->quantised, &settings, &q8->plan));
     return plan_floats(env, net);
 }
 
-det_status det_cuda_q8_plan_op(struct det_env *env, struct det_cuda_net *net, int32_t index)
+det_status det_cuda_q8_plan_op(struct det_env *env, struct det_cuda_net *net, int32_t index,
+                               size_t *needed)
 {
     const struct det_op *op = &net->graph->ops[index];
     struct det_cuda_q8_conv *conv = &net->q8.convs[index];
@@ -44,8 +46,7 @@ det_status det_cuda_q8_plan_op(struct det_env *env, struct det_cuda_net *net, in
     const struct det_conv_shape shape = det_net_conv_shape(net->graph, op, net->batch);
     DET_TRY_RETURN(det_cuda_q8_conv_create(env, net->device, &shape, op->kind == DET_OP_DWCONV,
                                            &net->q8.layout, conv));
-    if (conv->workspace_bytes > net->workspace_bytes)
-        net->workspace_bytes = conv->workspace_bytes;
+    *needed = conv->workspace_bytes;
     return DET_OK;
 }
 

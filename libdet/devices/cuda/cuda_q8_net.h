@@ -32,8 +32,9 @@ static inline bool det_cuda_q8_has(const struct det_cuda_q8 *q8, int32_t op)
 
 /* Decides where tensors lie, which becomes net->plan for those in float32. */
 det_status det_cuda_q8_plan(struct det_env *env, struct det_cuda_net *net);
-/* Of an operation in 8 bits: a convolution is planned, and the net's workspace grows with it. */
-det_status det_cuda_q8_plan_op(struct det_env *env, struct det_cuda_net *net, int32_t op);
+/* Of an operation in 8 bits: a convolution is planned; `needed` is its workspace. */
+det_status det_cuda_q8_plan_op(struct det_env *env, struct det_cuda_net *net, int32_t op,
+                               size_t *needed);
 void det_cuda_q8_free(struct det_env *env, struct det_cuda_net *net);
 
 /* The constants, of the network's parameters on the host, to the device. Waits. */
