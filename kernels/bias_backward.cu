@@ -7,14 +7,23 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     detk_bias_backward_strip(const struct det_strips strips, int c, const T *in, float *partial)
 {
     const int channel = det_tile_vector() * N;
-    const int64_t end = channel < c ? det_strip_end(strips) : 0;
+    const int64_t step = (int64_t)blockDim.y * c;
+    const T *from = in + (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    det_pack<T, N> rows[BN_AHEAD];
     float sum[1][N] = {};
-    for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-        float value[N];
-        det_load<T, N>(in + row * c + channel, value);
+    for (int left = channel < c ? det_strip_count(strips) : 0; left > 0; left -= BN_AHEAD) {
+        bn_load_rows<T, N>(from, step, left, rows);
 #pragma unroll
-        for (int i = 0; i < N; i++)
-            sum[0][i] += value[i];
+        for (int k = 0; k < BN_AHEAD; k++) {
+            float value[N];
+            if (k >= left)
+                break;
+            det_unpack<T, N>(rows[k], value);
+#pragma unroll
+            for (int i = 0; i < N; i++)
+                sum[0][i] += value[i];
+        }
+        from += BN_AHEAD * step;
     }
     det_write_strip<1, N>(sum, c, 1, 0, partial);
 }

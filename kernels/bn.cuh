@@ -13,9 +13,10 @@
 #define BN_LANES    32
 /* Blocks wanted: BN_RESIDENT on each of 132 multiprocessors. */
 #define BN_BLOCKS (132 * BN_RESIDENT)
-/* Rows a thread takes at least, so that what it does per channel (a square root, a division) is
- * worth it. */
-#define BN_ROWS 8
+/* Rows a thread takes at least: one turn of its loads. */
+#define BN_ROWS 4
+/* Rows whose loads a thread has on their way before it uses the first. */
+#define BN_AHEAD 4
 
 /* Channels of a vector: 16 bytes, where the channels are a multiple of that. */
 template <typename T> static inline int bn_vector(int32_t c)
@@ -28,32 +29,66 @@ static inline struct det_strips bn_strips(int64_t rows, int32_t c, int vector)
     return det_strips_of(rows, c / vector, BN_LANES, BN_THREADS, BN_BLOCKS, BN_ROWS);
 }
 
-/* N parameters from `channel` on: any alignment. */
-template <int N>
-__device__ __forceinline__ void bn_load(const float *from, int channel, float (&to)[N])
+/* Up to COUNT rows, `step` values apart, of which `left` are there; the others stay as they are. */
+template <typename T, int N, int COUNT>
+__device__ __forceinline__ void bn_load_rows(const T *from, int64_t step, int left,
+                                             det_pack<T, N> (&rows)[COUNT])
 {
 #pragma unroll
-    for (int i = 0; i < N; i++)
-        to[i] = det_load_one(from + channel + i);
+    for (int k = 0; k < COUNT; k++)
+        if (k < left)
+            rows[k] = det_load_pack<T, N>(from + k * step);
 }
 
 /* One thread's channels of a batch norm. */
 template <int N> struct bn_channels {
-    float mean[N], beta[N], inverse[N], scale[N];
+    float mean[N], beta[N], scale[N];
 };
 
-template <int N>
-__device__ __forceinline__ void
-bn_load_channels(const float *gamma, const float *beta, const float *mean, const float *variance,
-                 float epsilon, int channel, struct bn_channels<N> &p)
+/* What a block keeps of its channels, shared: [BN_KEPT][BN_LANES * N]. A block has no more channels
+ * than threads: each computes those of one. */
+enum bn_kept { BN_MEAN, BN_BETA, BN_SCALE, BN_INVERSE, BN_KEPT };
+
+__device__ __forceinline__ int bn_thread(void)
 {
-    bn_load<N>(mean, channel, p.mean);
-    bn_load<N>(beta, channel, p.beta);
+    return (int)(threadIdx.y * blockDim.x + threadIdx.x);
+}
+
+/* The channel that this thread computes, or -1. */
+template <int N> __device__ __forceinline__ int bn_own_channel(int c)
+{
+    const int i = bn_thread(), width = (int)blockDim.x * N;
+    const int channel = (int)blockIdx.y * width + i;
+    return i < width && channel < c ? channel : -1;
+}
+
+/* To be taken behind a barrier. */
+template <typename S>
+__device__ __forceinline__ void bn_keep(const float *gamma, const float *beta, const float *mean,
+                                        const float *variance, float epsilon, int channel, S &kept)
+{
+    const int i = bn_thread();
+    const float inverse = 1.0f / sqrtf(det_load_one(variance + channel) + epsilon);
+    kept[BN_MEAN][i] = det_load_one(mean + channel);
+    kept[BN_BETA][i] = det_load_one(beta + channel);
+    kept[BN_SCALE][i] = det_load_one(gamma + channel) * inverse;
+    kept[BN_INVERSE][i] = inverse;
+}
+
+/* This thread's N of a row of what a block keeps. */
+template <int N, typename S> __device__ __forceinline__ void bn_take(const S &kept, float (&to)[N])
+{
 #pragma unroll
-    for (int i = 0; i < N; i++) {
-        p.inverse[i] = 1.0f / sqrtf(det_load_one(variance + channel + i) + epsilon);
-        p.scale[i] = det_load_one(gamma + channel + i) * p.inverse[i];
-    }
+    for (int i = 0; i < N; i++)
+        to[i] = kept[(int)threadIdx.x * N + i];
+}
+
+template <int N, typename S>
+__device__ __forceinline__ void bn_take_channels(const S &kept, struct bn_channels<N> &p)
+{
+    bn_take<N>(kept[BN_MEAN], p.mean);
+    bn_take<N>(kept[BN_BETA], p.beta);
+    bn_take<N>(kept[BN_SCALE], p.scale);
 }
 
 /* The value before the activation: rounded alike wherever it is computed, so that the gradient's
@@ -69,10 +104,23 @@ __device__ __forceinline__ float bn_activate(float value, bool relu6)
     return relu6 ? det_relu6(value) : value;
 }
 
-/* The gradient behind the activation; from a NaN it passes. */
-__device__ __forceinline__ float bn_gradient(float value, float gradient, bool relu6)
+/* The bounds between which a gradient passes the activation, or NaN, against which no comparison
+ * holds. */
+struct bn_bounds {
+    float low, high;
+};
+
+__device__ __forceinline__ struct bn_bounds bn_bounds_of(bool relu6)
 {
-    return !relu6 || !(value <= 0.0f || value >= 6.0f) ? gradient : 0.0f;
+    const float none = __int_as_float(0x7fc00000);
+    return {relu6 ? 0.0f : none, relu6 ? 6.0f : none};
+}
+
+/* The gradient behind the activation; from a NaN it passes. */
+__device__ __forceinline__ float bn_gradient(float value, float gradient,
+                                             const struct bn_bounds &bounds)
+{
+    return value <= bounds.low || value >= bounds.high ? 0.0f : gradient;
 }
 
 #endif

@@ -7,6 +7,25 @@
 /* Fewer blocks at once than BN_RESIDENT: eight channels of bf16 with their parameters want over 64
  * registers. */
 #define BACKWARD_RESIDENT 3
+/* Rows of both operands whose loads a thread has on their way. */
+#define BACKWARD_AHEAD 2
+
+template <typename T, int N>
+__device__ __forceinline__ void add_row(const det_pack<T, N> &x, const det_pack<T, N> &dout,
+                                        const struct bn_channels<N> &p,
+                                        const struct bn_bounds &bounds, float (&sum)[2][N])
+{
+    float value[N], gradient[N];
+    det_unpack<T, N>(x, value);
+    det_unpack<T, N>(dout, gradient);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
+                                     gradient[i], bounds);
+        sum[0][i] += dy;
+        sum[1][i] += dy * (value[i] - p.mean[i]); /* times 1 / deviation, at the end */
+    }
+}
 
 /* partial [strip][2][c]: sums of dy and of dy xhat. */
 template <typename T, int N>
@@ -15,26 +34,68 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
                           const float *gamma, const float *beta, const float *mean,
                           const float *variance, float epsilon, bool relu6, float *partial)
 {
-    const int channel = det_tile_vector() * N;
+    DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
+    const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    if (own >= 0)
+        bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
+    __syncthreads();
     float sum[2][N] = {};
     if (channel < c) {
         struct bn_channels<N> p;
-        bn_load_channels<N>(gamma, beta, mean, variance, epsilon, channel, p);
-        const int64_t end = det_strip_end(strips);
-        for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-            float value[N], gradient[N];
-            det_load<T, N>(in + row * c + channel, value);
-            det_load<T, N>(dout + row * c + channel, gradient);
+        bn_take_channels<N>(kept, p);
+        const struct bn_bounds bounds = bn_bounds_of(relu6);
+        const int64_t step = (int64_t)blockDim.y * c;
+        const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+        const T *x = in + first, *dy = dout + first;
+        det_pack<T, N> values[BACKWARD_AHEAD], gradients[BACKWARD_AHEAD];
+        for (int left = det_strip_count(strips); left > 0; left -= BACKWARD_AHEAD) {
+            bn_load_rows<T, N>(x, step, left, values);
+            bn_load_rows<T, N>(dy, step, left, gradients);
 #pragma unroll
-            for (int i = 0; i < N; i++) {
-                const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
-                                             gradient[i], relu6);
-                sum[0][i] += dy;
-                sum[1][i] += dy * ((value[i] - p.mean[i]) * p.inverse[i]);
-            }
+            for (int k = 0; k < BACKWARD_AHEAD; k++)
+                if (k < left)
+                    add_row<T, N>(values[k], gradients[k], p, bounds, sum);
+            x += BACKWARD_AHEAD * step;
+            dy += BACKWARD_AHEAD * step;
         }
+        float inverse[N];
+        bn_take<N>(kept[BN_INVERSE], inverse);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            sum[1][i] *= inverse[i];
     }
     det_write_strip<2, N>(sum, c, 2, 0, partial);
+}
+
+/* What a row's gradient loses because the statistics moved with it: a constant, and a share of the
+ * centred value. */
+enum { MEAN_DY, MEAN_DY_XHAT, LOSSES };
+
+template <int N> struct losses {
+    float mean_dy[N], mean_dy_xhat[N];
+    bool any; /* not where the statistics are constants */
+};
+
+template <typename T, int N>
+__device__ __forceinline__ void gradient_row(const det_pack<T, N> &x, const det_pack<T, N> &dout,
+                                             const struct bn_channels<N> &p,
+                                             const struct losses<N> &l,
+                                             const struct bn_bounds &bounds, bool accumulate,
+                                             T *din)
+{
+    float value[N], gradient[N], before[N] = {};
+    det_unpack<T, N>(x, value);
+    det_unpack<T, N>(dout, gradient);
+    if (accumulate)
+        det_load<T, N>(din, before);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
+                                     gradient[i], bounds);
+        const float centred = dy - l.mean_dy[i] - (value[i] - p.mean[i]) * l.mean_dy_xhat[i];
+        gradient[i] = before[i] + p.scale[i] * (l.any ? centred : dy);
+    }
+    det_store<T, N>(din, gradient);
 }
 
 /* din (+)= the gradient. dbeta is nullptr where the statistics are constants. */
@@ -45,37 +106,43 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
                           const float *variance, float epsilon, bool relu6, const float *dbeta,
                           const float *dgamma, T *din, bool accumulate)
 {
-    const int channel = det_tile_vector() * N;
+    DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
+    DET_SHARED(float, lost, [LOSSES][BN_LANES * N]);
+    const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    if (own >= 0) {
+        const int i = bn_thread();
+        const float share = 1.0f / (float)strips.rows;
+        bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
+        lost[MEAN_DY][i] = dbeta != nullptr ? det_load_one(dbeta + own) * share : 0.0f;
+        lost[MEAN_DY_XHAT][i] =
+            dbeta != nullptr ? det_load_one(dgamma + own) * (share * kept[BN_INVERSE][i]) : 0.0f;
+    }
+    __syncthreads();
     if (channel >= c)
         return;
     struct bn_channels<N> p;
-    bn_load_channels<N>(gamma, beta, mean, variance, epsilon, channel, p);
-    float mean_dy[N] = {}, mean_dy_xhat[N] = {};
-    if (dbeta != nullptr) {
-        const float share = 1.0f / (float)strips.rows;
-        bn_load<N>(dbeta, channel, mean_dy);
-        bn_load<N>(dgamma, channel, mean_dy_xhat);
+    struct losses<N> l;
+    bn_take_channels<N>(kept, p);
+    bn_take<N>(lost[MEAN_DY], l.mean_dy);
+    bn_take<N>(lost[MEAN_DY_XHAT], l.mean_dy_xhat);
+    l.any = dbeta != nullptr;
+    const struct bn_bounds bounds = bn_bounds_of(relu6);
+    const int64_t step = (int64_t)blockDim.y * c;
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *x = in + first, *dy = dout + first;
+    T *dx = din + first;
+    det_pack<T, N> values[BACKWARD_AHEAD], gradients[BACKWARD_AHEAD];
+    for (int left = det_strip_count(strips); left > 0; left -= BACKWARD_AHEAD) {
+        bn_load_rows<T, N>(x, step, left, values);
+        bn_load_rows<T, N>(dy, step, left, gradients);
 #pragma unroll
-        for (int i = 0; i < N; i++) {
-            mean_dy[i] *= share;
-            mean_dy_xhat[i] *= share * p.inverse[i];
-        }
-    }
-    const int64_t end = det_strip_end(strips);
-    for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-        float value[N], gradient[N], before[N] = {};
-        det_load<T, N>(in + row * c + channel, value);
-        det_load<T, N>(dout + row * c + channel, gradient);
-        if (accumulate)
-            det_load<T, N>(din + row * c + channel, before);
-#pragma unroll
-        for (int i = 0; i < N; i++) {
-            const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
-                                         gradient[i], relu6);
-            const float centred = dy - mean_dy[i] - (value[i] - p.mean[i]) * mean_dy_xhat[i];
-            gradient[i] = before[i] + p.scale[i] * (dbeta != nullptr ? centred : dy);
-        }
-        det_store<T, N>(din + row * c + channel, gradient);
+        for (int k = 0; k < BACKWARD_AHEAD; k++)
+            if (k < left)
+                gradient_row<T, N>(values[k], gradients[k], p, l, bounds, accumulate,
+                                   dx + k * step);
+        x += BACKWARD_AHEAD * step;
+        dy += BACKWARD_AHEAD * step;
+        dx += BACKWARD_AHEAD * step;
     }
 }
 
