@@ -7,9 +7,9 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     detk_bias_backward_strip(const struct det_strips strips, int c, const T *in, float *partial)
 {
     const int channel = det_tile_vector() * N;
-    const int64_t step = (int64_t)blockDim.y * c;
+    const unsigned step = bn_step(c);
     const T *from = in + (det_strip_begin(strips) + threadIdx.y) * c + channel;
-    det_pack<T, N> rows[BN_AHEAD];
+    bn_row<T, N> rows[BN_AHEAD];
     float sum[1][N] = {};
     for (int left = channel < c ? det_strip_count(strips) : 0; left > 0; left -= BN_AHEAD) {
         bn_load_rows<T, N>(from, step, left, rows);
@@ -18,12 +18,12 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
             float value[N];
             if (k >= left)
                 break;
-            det_unpack<T, N>(rows[k], value);
+            bn_unpack<T, N>(rows[k], value);
 #pragma unroll
             for (int i = 0; i < N; i++)
                 sum[0][i] += value[i];
         }
-        from += BN_AHEAD * step;
+        from += (int64_t)step * BN_AHEAD;
     }
     det_write_strip<1, N>(sum, c, 1, 0, partial);
 }
@@ -32,7 +32,7 @@ template <typename T, int N>
 static cudaError_t launch_sums(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                float *sums, bool accumulate, float *partial)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BN_RESIDENT);
     const dim3 block = strips.tile.block;
     DET_LAUNCH((detk_bias_backward_strip<T, N>), det_strips_grid(strips), block,
                (size_t)block.x * block.y * N * sizeof(float), stream, strips, c, in, partial);

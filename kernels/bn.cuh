@@ -3,16 +3,17 @@
 #ifndef DET_KERNELS_BN_CUH
 #define DET_KERNELS_BN_CUH
 
+#include <type_traits>
+
 #include "bn.h"
 #include "reduce.cuh"
 #include "relu6.cuh"
 #include "vec.cuh"
 
-#define BN_THREADS  256
-#define BN_RESIDENT 4
-#define BN_LANES    32
-/* Blocks wanted: BN_RESIDENT on each of 132 multiprocessors. */
-#define BN_BLOCKS (132 * BN_RESIDENT)
+#define BN_THREADS    256
+#define BN_RESIDENT   4
+#define BN_LANES      32
+#define BN_PROCESSORS 132
 /* Rows a thread takes at least: one turn of its loads. */
 #define BN_ROWS 4
 /* Rows whose loads a thread has on their way before it uses the first. */
@@ -24,20 +25,53 @@ template <typename T> static inline int bn_vector(int32_t c)
     return c % det_vector_of<T> == 0 ? det_vector_of<T> : 1;
 }
 
-static inline struct det_strips bn_strips(int64_t rows, int32_t c, int vector)
+/* For kernels of which `resident` blocks fit on a multiprocessor: all of them at once, not a few
+ * more that come when the others are done. */
+static inline struct det_strips bn_strips(int64_t rows, int32_t c, int vector, int resident)
 {
-    return det_strips_of(rows, c / vector, BN_LANES, BN_THREADS, BN_BLOCKS, BN_ROWS);
+    const int32_t vectors = c / vector, blocks = BN_PROCESSORS * resident;
+    const int32_t beside = det_tile_of(vectors, BN_LANES, BN_THREADS).channel_blocks;
+    return det_strips_of(rows, vectors, BN_LANES, BN_THREADS, blocks - blocks % beside, BN_ROWS);
+}
+
+/* N values of a row on their way, as words: taken apart when they are used. As values of 16 bits the
+ * compiler would keep each in a register of its own. */
+template <typename T, int N>
+using bn_word = std::conditional_t<sizeof(T) * N % 4 == 0, unsigned, unsigned short>;
+template <typename T, int N>
+using bn_row = det_pack<bn_word<T, N>, (int)(sizeof(T) * N / sizeof(bn_word<T, N>))>;
+
+/* Values between two rows of a thread: 32 bits, or the compiler would make 64-bit products of each
+ * address. */
+__device__ __forceinline__ unsigned bn_step(int c)
+{
+    return blockDim.y * (unsigned)c;
 }
 
 /* Up to COUNT rows, `step` values apart, of which `left` are there; the others stay as they are. */
 template <typename T, int N, int COUNT>
-__device__ __forceinline__ void bn_load_rows(const T *from, int64_t step, int left,
-                                             det_pack<T, N> (&rows)[COUNT])
+__device__ __forceinline__ void bn_load_rows(const T *from, unsigned step, int left,
+                                             bn_row<T, N> (&rows)[COUNT])
 {
+    constexpr int words = (int)(sizeof rows[0].at / sizeof rows[0].at[0]);
 #pragma unroll
     for (int k = 0; k < COUNT; k++)
         if (k < left)
-            rows[k] = det_load_pack<T, N>(from + k * step);
+            rows[k] = det_load_pack<bn_word<T, N>, words>(
+                reinterpret_cast<const bn_word<T, N> *>(from + (int64_t)step * k));
+}
+
+template <typename T, int N>
+__device__ __forceinline__ void bn_unpack(const bn_row<T, N> &row, float (&values)[N])
+{
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        if (sizeof(T) == sizeof(float))
+            values[i] = __uint_as_float(row.at[i]);
+        else
+            values[i] = __uint_as_float(i % 2 != 0 ? row.at[i / 2] & 0xffff0000u
+                                                   : (unsigned)row.at[i / 2] << 16);
+    }
 }
 
 /* One thread's channels of a batch norm. */
@@ -68,10 +102,12 @@ __device__ __forceinline__ void bn_keep(const float *gamma, const float *beta, c
                                         const float *variance, float epsilon, int channel, S &kept)
 {
     const int i = bn_thread();
+    const float scale = det_load_one(gamma + channel), shift = det_load_one(beta + channel);
+    const float middle = det_load_one(mean + channel);
     const float inverse = 1.0f / sqrtf(det_load_one(variance + channel) + epsilon);
-    kept[BN_MEAN][i] = det_load_one(mean + channel);
-    kept[BN_BETA][i] = det_load_one(beta + channel);
-    kept[BN_SCALE][i] = det_load_one(gamma + channel) * inverse;
+    kept[BN_MEAN][i] = middle;
+    kept[BN_BETA][i] = shift;
+    kept[BN_SCALE][i] = scale * inverse;
     kept[BN_INVERSE][i] = inverse;
 }
 
@@ -91,11 +127,11 @@ __device__ __forceinline__ void bn_take_channels(const S &kept, struct bn_channe
     bn_take<N>(kept[BN_SCALE], p.scale);
 }
 
-/* The value before the activation: rounded alike wherever it is computed, so that the gradient's
- * mask fits the output. */
-__device__ __forceinline__ float bn_value(float in, float mean, float scale, float beta)
+/* The value before the activation, from in - mean: rounded alike wherever it is computed, so that
+ * the gradient's mask fits the output. */
+__device__ __forceinline__ float bn_value(float centred, float scale, float beta)
 {
-    return __fmaf_rn(__fsub_rn(in, mean), scale, beta);
+    return __fmaf_rn(centred, scale, beta);
 }
 
 /* min(max(x, 0), 6), but NaN stays. */

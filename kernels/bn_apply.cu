@@ -9,6 +9,13 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
 {
     DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
     const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    const unsigned step = bn_step(c);
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *from = in + first;
+    T *to = out + first;
+    bn_row<T, N> rows[BN_AHEAD];
+    int left = channel < c ? det_strip_count(strips) : 0;
+    bn_load_rows<T, N>(from, step, left, rows);
     if (own >= 0)
         bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
     __syncthreads();
@@ -16,26 +23,23 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
         return;
     struct bn_channels<N> p;
     bn_take_channels<N>(kept, p);
-    const int64_t step = (int64_t)blockDim.y * c;
-    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
-    const T *from = in + first;
-    T *to = out + first;
-    det_pack<T, N> rows[BN_AHEAD];
-    for (int left = det_strip_count(strips); left > 0; left -= BN_AHEAD) {
-        bn_load_rows<T, N>(from, step, left, rows);
+    while (left > 0) {
 #pragma unroll
         for (int k = 0; k < BN_AHEAD; k++) {
             float value[N];
             if (k >= left)
                 break;
-            det_unpack<T, N>(rows[k], value);
+            bn_unpack<T, N>(rows[k], value);
 #pragma unroll
             for (int i = 0; i < N; i++)
-                value[i] = bn_activate(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]), relu6);
-            det_store<T, N>(to + k * step, value);
+                value[i] = bn_activate(
+                    bn_value(__fsub_rn(value[i], p.mean[i]), p.scale[i], p.beta[i]), relu6);
+            det_store<T, N>(to + (int64_t)step * k, value);
         }
-        from += BN_AHEAD * step;
-        to += BN_AHEAD * step;
+        left -= BN_AHEAD;
+        from += (int64_t)step * BN_AHEAD;
+        to += (int64_t)step * BN_AHEAD;
+        bn_load_rows<T, N>(from, step, left, rows);
     }
 }
 
@@ -44,7 +48,7 @@ static cudaError_t launch_apply(cudaStream_t stream, int64_t rows, int32_t c, co
                                 const float *gamma, const float *beta, const float *mean,
                                 const float *variance, float epsilon, bool relu6, T *out)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BN_RESIDENT);
     DET_LAUNCH((detk_bn_apply_rows<T, N>), det_strips_grid(strips), strips.tile.block, 0, stream,
                strips, c, in, gamma, beta, mean, variance, epsilon, relu6, out);
     return cudaGetLastError();

@@ -6,24 +6,25 @@
 
 /* Fewer blocks at once than BN_RESIDENT: eight channels of bf16 with their parameters want over 64
  * registers. */
-#define BACKWARD_RESIDENT 3
+#define BACKWARD_RESIDENT 2
 /* Rows of both operands whose loads a thread has on their way. */
-#define BACKWARD_AHEAD 2
+#define SUMS_AHEAD 4
+#define ROWS_AHEAD 4
 
 template <typename T, int N>
-__device__ __forceinline__ void add_row(const det_pack<T, N> &x, const det_pack<T, N> &dout,
+__device__ __forceinline__ void add_row(const bn_row<T, N> &x, const bn_row<T, N> &dout,
                                         const struct bn_channels<N> &p,
                                         const struct bn_bounds &bounds, float (&sum)[2][N])
 {
     float value[N], gradient[N];
-    det_unpack<T, N>(x, value);
-    det_unpack<T, N>(dout, gradient);
+    bn_unpack<T, N>(x, value);
+    bn_unpack<T, N>(dout, gradient);
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
-                                     gradient[i], bounds);
+        const float centred = __fsub_rn(value[i], p.mean[i]);
+        const float dy = bn_gradient(bn_value(centred, p.scale[i], p.beta[i]), gradient[i], bounds);
         sum[0][i] += dy;
-        sum[1][i] += dy * (value[i] - p.mean[i]); /* times 1 / deviation, at the end */
+        sum[1][i] += dy * centred; /* times 1 / deviation, at the end */
     }
 }
 
@@ -36,6 +37,13 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
 {
     DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
     const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    const unsigned step = bn_step(c);
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *x = in + first, *dy = dout + first;
+    bn_row<T, N> values[SUMS_AHEAD], gradients[SUMS_AHEAD];
+    int left = channel < c ? det_strip_count(strips) : 0;
+    bn_load_rows<T, N>(x, step, left, values);
+    bn_load_rows<T, N>(dy, step, left, gradients);
     if (own >= 0)
         bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
     __syncthreads();
@@ -44,19 +52,18 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
         struct bn_channels<N> p;
         bn_take_channels<N>(kept, p);
         const struct bn_bounds bounds = bn_bounds_of(relu6);
-        const int64_t step = (int64_t)blockDim.y * c;
-        const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
-        const T *x = in + first, *dy = dout + first;
-        det_pack<T, N> values[BACKWARD_AHEAD], gradients[BACKWARD_AHEAD];
-        for (int left = det_strip_count(strips); left > 0; left -= BACKWARD_AHEAD) {
+        while (left > 0) {
+#pragma unroll
+            for (int k = 0; k < SUMS_AHEAD; k++) {
+                if (k >= left)
+                    break;
+                add_row<T, N>(values[k], gradients[k], p, bounds, sum);
+            }
+            left -= SUMS_AHEAD;
+            x += (int64_t)step * SUMS_AHEAD;
+            dy += (int64_t)step * SUMS_AHEAD;
             bn_load_rows<T, N>(x, step, left, values);
             bn_load_rows<T, N>(dy, step, left, gradients);
-#pragma unroll
-            for (int k = 0; k < BACKWARD_AHEAD; k++)
-                if (k < left)
-                    add_row<T, N>(values[k], gradients[k], p, bounds, sum);
-            x += BACKWARD_AHEAD * step;
-            dy += BACKWARD_AHEAD * step;
         }
         float inverse[N];
         bn_take<N>(kept[BN_INVERSE], inverse);
@@ -77,23 +84,21 @@ template <int N> struct losses {
 };
 
 template <typename T, int N>
-__device__ __forceinline__ void gradient_row(const det_pack<T, N> &x, const det_pack<T, N> &dout,
-                                             const struct bn_channels<N> &p,
-                                             const struct losses<N> &l,
-                                             const struct bn_bounds &bounds, bool accumulate,
-                                             T *din)
+__device__ __forceinline__ void
+gradient_row(const bn_row<T, N> &x, const bn_row<T, N> &dout, const struct bn_channels<N> &p,
+             const struct losses<N> &l, const struct bn_bounds &bounds, bool accumulate, T *din)
 {
     float value[N], gradient[N], before[N] = {};
-    det_unpack<T, N>(x, value);
-    det_unpack<T, N>(dout, gradient);
+    bn_unpack<T, N>(x, value);
+    bn_unpack<T, N>(dout, gradient);
     if (accumulate)
         det_load<T, N>(din, before);
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
-                                     gradient[i], bounds);
-        const float centred = dy - l.mean_dy[i] - (value[i] - p.mean[i]) * l.mean_dy_xhat[i];
-        gradient[i] = before[i] + p.scale[i] * (l.any ? centred : dy);
+        const float centred = __fsub_rn(value[i], p.mean[i]);
+        const float dy = bn_gradient(bn_value(centred, p.scale[i], p.beta[i]), gradient[i], bounds);
+        const float moved = dy - l.mean_dy[i] - centred * l.mean_dy_xhat[i];
+        gradient[i] = before[i] + p.scale[i] * (l.any ? moved : dy);
     }
     det_store<T, N>(din, gradient);
 }
@@ -109,6 +114,17 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
     DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
     DET_SHARED(float, lost, [LOSSES][BN_LANES * N]);
     const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    const unsigned step = bn_step(c);
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *x = in + first, *dy = dout + first;
+    T *dx = din + first;
+    bn_row<T, N> values[ROWS_AHEAD], gradients[ROWS_AHEAD];
+    int left = channel < c ? det_strip_count(strips) : 0;
+    const auto load = [&]() {
+        bn_load_rows<T, N>(x, step, left, values);
+        bn_load_rows<T, N>(dy, step, left, gradients);
+    };
+    load();
     if (own >= 0) {
         const int i = bn_thread();
         const float share = 1.0f / (float)strips.rows;
@@ -127,22 +143,19 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
     bn_take<N>(lost[MEAN_DY_XHAT], l.mean_dy_xhat);
     l.any = dbeta != nullptr;
     const struct bn_bounds bounds = bn_bounds_of(relu6);
-    const int64_t step = (int64_t)blockDim.y * c;
-    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
-    const T *x = in + first, *dy = dout + first;
-    T *dx = din + first;
-    det_pack<T, N> values[BACKWARD_AHEAD], gradients[BACKWARD_AHEAD];
-    for (int left = det_strip_count(strips); left > 0; left -= BACKWARD_AHEAD) {
-        bn_load_rows<T, N>(x, step, left, values);
-        bn_load_rows<T, N>(dy, step, left, gradients);
+    while (left > 0) {
 #pragma unroll
-        for (int k = 0; k < BACKWARD_AHEAD; k++)
-            if (k < left)
-                gradient_row<T, N>(values[k], gradients[k], p, l, bounds, accumulate,
-                                   dx + k * step);
-        x += BACKWARD_AHEAD * step;
-        dy += BACKWARD_AHEAD * step;
-        dx += BACKWARD_AHEAD * step;
+        for (int k = 0; k < ROWS_AHEAD; k++) {
+            if (k >= left)
+                break;
+            gradient_row<T, N>(values[k], gradients[k], p, l, bounds, accumulate,
+                               dx + (int64_t)step * k);
+        }
+        left -= ROWS_AHEAD;
+        x += (int64_t)step * ROWS_AHEAD;
+        dy += (int64_t)step * ROWS_AHEAD;
+        dx += (int64_t)step * ROWS_AHEAD;
+        load();
     }
 }
 
@@ -161,7 +174,7 @@ template <typename T, int N>
 static cudaError_t launch_gradients(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                     const T *dout, T *din, const struct arguments &a)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BACKWARD_RESIDENT);
     const dim3 grid = det_strips_grid(strips), block = strips.tile.block;
     if ((a.parts & SUMS) != 0) {
         DET_LAUNCH((detk_bn_gradient_sums<T, N>), grid, block,

@@ -7,20 +7,20 @@
 
 /* Mean, and sum of squared distances from it, of one thread's rows. */
 template <typename T, int N>
-__device__ __forceinline__ void thread_moments(const T *from, int64_t step, int count,
+__device__ __forceinline__ void thread_moments(const T *from, unsigned step, int count,
                                                float (&mean)[N], float (&distances)[N])
 {
-    det_pack<T, N> rows[BN_AHEAD];
+    bn_row<T, N> rows[BN_AHEAD];
     float first[N], sum[N] = {}, square[N] = {};
     bn_load_rows<T, N>(from, step, count, rows);
-    det_unpack<T, N>(rows[0], first);
+    bn_unpack<T, N>(rows[0], first);
     for (int left = count; left > 0;) {
 #pragma unroll
         for (int k = 0; k < BN_AHEAD; k++) {
             float value[N];
             if (k >= left)
                 break;
-            det_unpack<T, N>(rows[k], value);
+            bn_unpack<T, N>(rows[k], value);
 #pragma unroll
             for (int i = 0; i < N; i++) {
                 const float off = value[i] - first[i];
@@ -29,7 +29,7 @@ __device__ __forceinline__ void thread_moments(const T *from, int64_t step, int 
             }
         }
         left -= BN_AHEAD;
-        from += BN_AHEAD * step;
+        from += (int64_t)step * BN_AHEAD;
         bn_load_rows<T, N>(from, step, left, rows);
     }
     const float share = 1.0f / (float)count;
@@ -54,8 +54,8 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     const int count = channel < c ? det_strip_count(strips) : 0;
     float mean[N] = {}, distances[N] = {}, sum[2][N] = {};
     if (count > 0)
-        thread_moments<T, N>(in + (det_strip_begin(strips) + threadIdx.y) * c + channel,
-                             (int64_t)blockDim.y * c, count, mean, distances);
+        thread_moments<T, N>(in + (det_strip_begin(strips) + threadIdx.y) * c + channel, bn_step(c),
+                             count, mean, distances);
 #pragma unroll
     for (int i = 0; i < N; i++)
         if (threadIdx.y == 0)
@@ -147,7 +147,7 @@ template <typename T, int N>
 static cudaError_t launch_statistics(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                      float *mean, float *variance, float *partial)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BN_RESIDENT);
     const size_t shared = (size_t)strips.tile.block.x * strips.tile.block.y * N * 2 * sizeof(float);
     DET_LAUNCH((detk_bn_strip_moments<T, N>), det_strips_grid(strips), strips.tile.block, shared,
                stream, strips, c, in, mean, variance, partial);
@@ -177,7 +177,7 @@ size_t detk_bn_workspace(int64_t rows, int32_t c)
     const int vectors[] = {1, bn_vector<float>(c), bn_vector<__nv_bfloat16>(c)};
     int32_t strips = 0;
     for (const int vector : vectors) {
-        const int32_t some = bn_strips(rows, c, vector).strips;
+        const int32_t some = bn_strips(rows, c, vector, BN_RESIDENT).strips;
         strips = some > strips ? some : strips;
     }
     return (size_t)strips * 2 * (size_t)c * sizeof(float);

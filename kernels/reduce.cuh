@@ -117,6 +117,7 @@ __device__ __forceinline__ void det_sum_block(const float (&sum)[TAPS][N], const
         rows = lanes;
     }
     __syncthreads();
+#pragma unroll 1
     for (int i = thread; i < totals; i += threads) {
         float total = 0;
         for (int y = 0; y < rows; y++)
@@ -136,6 +137,7 @@ __device__ __forceinline__ void det_write_strip(const float (&sum)[TAPS][N], int
     const int width = (int)blockDim.x * N;
     det_sum_block<TAPS, N>(sum, sums);
     const int thread = (int)(threadIdx.y * blockDim.x + threadIdx.x);
+#pragma unroll 1
     for (int i = thread; i < TAPS * width; i += (int)(blockDim.x * blockDim.y)) {
         const int channel = (int)blockIdx.y * width + i % width;
         if (channel < c)
