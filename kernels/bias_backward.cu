@@ -7,14 +7,23 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     detk_bias_backward_strip(const struct det_strips strips, int c, const T *in, float *partial)
 {
     const int channel = det_tile_vector() * N;
-    const int64_t end = channel < c ? det_strip_end(strips) : 0;
+    const unsigned step = bn_step(c);
+    const T *from = in + (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    bn_row<T, N> rows[BN_AHEAD];
     float sum[1][N] = {};
-    for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-        float value[N];
-        det_load<T, N>(in + row * c + channel, value);
+    for (int left = channel < c ? det_strip_count(strips) : 0; left > 0; left -= BN_AHEAD) {
+        bn_load_rows<T, N>(from, step, left, rows);
 #pragma unroll
-        for (int i = 0; i < N; i++)
-            sum[0][i] += value[i];
+        for (int k = 0; k < BN_AHEAD; k++) {
+            float value[N];
+            if (k >= left)
+                break;
+            bn_unpack<T, N>(rows[k], value);
+#pragma unroll
+            for (int i = 0; i < N; i++)
+                sum[0][i] += value[i];
+        }
+        from += (int64_t)step * BN_AHEAD;
     }
     det_write_strip<1, N>(sum, c, 1, 0, partial);
 }
@@ -23,7 +32,7 @@ template <typename T, int N>
 static cudaError_t launch_sums(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                float *sums, bool accumulate, float *partial)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BN_RESIDENT);
     const dim3 block = strips.tile.block;
     DET_LAUNCH((detk_bias_backward_strip<T, N>), det_strips_grid(strips), block,
                (size_t)block.x * block.y * N * sizeof(float), stream, strips, c, in, partial);

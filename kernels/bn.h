@@ -1,8 +1,7 @@
 /* bn.h: batch norm with ReLU6: statistics, application, gradients. gamma, beta, mean, variance [c].
- * Agrees with det_ops.bn_* (ref/bn): biased variance without cancellation (two-stage, pairwise
- * merged: Chan, Golub, LeVeque, "Updating formulae and a pairwise algorithm for computing sample
- * variances"), the gradient passes ReLU6 where its result, computed again, lies strictly between 0
- * and 6. */
+ * Agrees with det_ops.bn_* (ref/bn): biased variance without cancellation (each thread, block and
+ * launch sums distances from a mean or a value of its own), the gradient passes ReLU6 where its
+ * result, computed again, lies strictly between 0 and 6. */
 #ifndef DET_KERNELS_BN_H
 #define DET_KERNELS_BN_H
 

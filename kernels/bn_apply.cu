@@ -7,19 +7,39 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
                        const float *beta, const float *mean, const float *variance, float epsilon,
                        bool relu6, T *out)
 {
-    const int channel = det_tile_vector() * N;
+    DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
+    const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    const unsigned step = bn_step(c);
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *from = in + first;
+    T *to = out + first;
+    bn_row<T, N> rows[BN_AHEAD];
+    int left = channel < c ? det_strip_count(strips) : 0;
+    bn_load_rows<T, N>(from, step, left, rows);
+    if (own >= 0)
+        bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
+    __syncthreads();
     if (channel >= c)
         return;
     struct bn_channels<N> p;
-    bn_load_channels<N>(gamma, beta, mean, variance, epsilon, channel, p);
-    const int64_t end = det_strip_end(strips);
-    for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-        float value[N];
-        det_load<T, N>(in + row * c + channel, value);
+    bn_take_channels<N>(kept, p);
+    while (left > 0) {
 #pragma unroll
-        for (int i = 0; i < N; i++)
-            value[i] = bn_activate(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]), relu6);
-        det_store<T, N>(out + row * c + channel, value);
+        for (int k = 0; k < BN_AHEAD; k++) {
+            float value[N];
+            if (k >= left)
+                break;
+            bn_unpack<T, N>(rows[k], value);
+#pragma unroll
+            for (int i = 0; i < N; i++)
+                value[i] = bn_activate(
+                    bn_value(__fsub_rn(value[i], p.mean[i]), p.scale[i], p.beta[i]), relu6);
+            det_store<T, N>(to + (int64_t)step * k, value);
+        }
+        left -= BN_AHEAD;
+        from += (int64_t)step * BN_AHEAD;
+        to += (int64_t)step * BN_AHEAD;
+        bn_load_rows<T, N>(from, step, left, rows);
     }
 }
 
@@ -28,9 +48,7 @@ static cudaError_t launch_apply(cudaStream_t stream, int64_t rows, int32_t c, co
                                 const float *gamma, const float *beta, const float *mean,
                                 const float *variance, float epsilon, bool relu6, T *out)
 {
-    /* Nothing is summed: four times as many blocks, for the tail. */
-    const struct det_strips strips =
-        det_strips_of(rows, c / N, BN_LANES, BN_THREADS, 4 * BN_BLOCKS, BN_ROWS);
+    const struct det_strips strips = bn_strips(rows, c, N, BN_RESIDENT);
     DET_LAUNCH((detk_bn_apply_rows<T, N>), det_strips_grid(strips), strips.tile.block, 0, stream,
                strips, c, in, gamma, beta, mean, variance, epsilon, relu6, out);
     return cudaGetLastError();

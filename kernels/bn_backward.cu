@@ -6,7 +6,27 @@
 
 /* Fewer blocks at once than BN_RESIDENT: eight channels of bf16 with their parameters want over 64
  * registers. */
-#define BACKWARD_RESIDENT 3
+#define BACKWARD_RESIDENT 2
+/* Rows of both operands whose loads a thread has on their way. */
+#define SUMS_AHEAD 4
+#define ROWS_AHEAD 4
+
+template <typename T, int N>
+__device__ __forceinline__ void add_row(const bn_row<T, N> &x, const bn_row<T, N> &dout,
+                                        const struct bn_channels<N> &p,
+                                        const struct bn_bounds &bounds, float (&sum)[2][N])
+{
+    float value[N], gradient[N];
+    bn_unpack<T, N>(x, value);
+    bn_unpack<T, N>(dout, gradient);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const float centred = __fsub_rn(value[i], p.mean[i]);
+        const float dy = bn_gradient(bn_value(centred, p.scale[i], p.beta[i]), gradient[i], bounds);
+        sum[0][i] += dy;
+        sum[1][i] += dy * centred; /* times 1 / deviation, at the end */
+    }
+}
 
 /* partial [strip][2][c]: sums of dy and of dy xhat. */
 template <typename T, int N>
@@ -15,26 +35,72 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
                           const float *gamma, const float *beta, const float *mean,
                           const float *variance, float epsilon, bool relu6, float *partial)
 {
-    const int channel = det_tile_vector() * N;
+    DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
+    const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    const unsigned step = bn_step(c);
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *x = in + first, *dy = dout + first;
+    bn_row<T, N> values[SUMS_AHEAD], gradients[SUMS_AHEAD];
+    int left = channel < c ? det_strip_count(strips) : 0;
+    bn_load_rows<T, N>(x, step, left, values);
+    bn_load_rows<T, N>(dy, step, left, gradients);
+    if (own >= 0)
+        bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
+    __syncthreads();
     float sum[2][N] = {};
     if (channel < c) {
         struct bn_channels<N> p;
-        bn_load_channels<N>(gamma, beta, mean, variance, epsilon, channel, p);
-        const int64_t end = det_strip_end(strips);
-        for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-            float value[N], gradient[N];
-            det_load<T, N>(in + row * c + channel, value);
-            det_load<T, N>(dout + row * c + channel, gradient);
+        bn_take_channels<N>(kept, p);
+        const struct bn_bounds bounds = bn_bounds_of(relu6);
+        while (left > 0) {
 #pragma unroll
-            for (int i = 0; i < N; i++) {
-                const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
-                                             gradient[i], relu6);
-                sum[0][i] += dy;
-                sum[1][i] += dy * ((value[i] - p.mean[i]) * p.inverse[i]);
+            for (int k = 0; k < SUMS_AHEAD; k++) {
+                if (k >= left)
+                    break;
+                add_row<T, N>(values[k], gradients[k], p, bounds, sum);
             }
+            left -= SUMS_AHEAD;
+            x += (int64_t)step * SUMS_AHEAD;
+            dy += (int64_t)step * SUMS_AHEAD;
+            bn_load_rows<T, N>(x, step, left, values);
+            bn_load_rows<T, N>(dy, step, left, gradients);
         }
+        float inverse[N];
+        bn_take<N>(kept[BN_INVERSE], inverse);
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            sum[1][i] *= inverse[i];
     }
     det_write_strip<2, N>(sum, c, 2, 0, partial);
+}
+
+/* What a row's gradient loses because the statistics moved with it: a constant, and a share of the
+ * centred value. */
+enum { MEAN_DY, MEAN_DY_XHAT, LOSSES };
+
+template <int N> struct losses {
+    float mean_dy[N], mean_dy_xhat[N];
+    bool any; /* not where the statistics are constants */
+};
+
+template <typename T, int N>
+__device__ __forceinline__ void
+gradient_row(const bn_row<T, N> &x, const bn_row<T, N> &dout, const struct bn_channels<N> &p,
+             const struct losses<N> &l, const struct bn_bounds &bounds, bool accumulate, T *din)
+{
+    float value[N], gradient[N], before[N] = {};
+    bn_unpack<T, N>(x, value);
+    bn_unpack<T, N>(dout, gradient);
+    if (accumulate)
+        det_load<T, N>(din, before);
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const float centred = __fsub_rn(value[i], p.mean[i]);
+        const float dy = bn_gradient(bn_value(centred, p.scale[i], p.beta[i]), gradient[i], bounds);
+        const float moved = dy - l.mean_dy[i] - centred * l.mean_dy_xhat[i];
+        gradient[i] = before[i] + p.scale[i] * (l.any ? moved : dy);
+    }
+    det_store<T, N>(din, gradient);
 }
 
 /* din (+)= the gradient. dbeta is nullptr where the statistics are constants. */
@@ -45,37 +111,51 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
                           const float *variance, float epsilon, bool relu6, const float *dbeta,
                           const float *dgamma, T *din, bool accumulate)
 {
-    const int channel = det_tile_vector() * N;
+    DET_SHARED(float, kept, [BN_KEPT][BN_LANES * N]);
+    DET_SHARED(float, lost, [LOSSES][BN_LANES * N]);
+    const int channel = det_tile_vector() * N, own = bn_own_channel<N>(c);
+    const unsigned step = bn_step(c);
+    const int64_t first = (det_strip_begin(strips) + threadIdx.y) * c + channel;
+    const T *x = in + first, *dy = dout + first;
+    T *dx = din + first;
+    bn_row<T, N> values[ROWS_AHEAD], gradients[ROWS_AHEAD];
+    int left = channel < c ? det_strip_count(strips) : 0;
+    const auto load = [&]() {
+        bn_load_rows<T, N>(x, step, left, values);
+        bn_load_rows<T, N>(dy, step, left, gradients);
+    };
+    load();
+    if (own >= 0) {
+        const int i = bn_thread();
+        const float share = 1.0f / (float)strips.rows;
+        bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
+        lost[MEAN_DY][i] = dbeta != nullptr ? det_load_one(dbeta + own) * share : 0.0f;
+        lost[MEAN_DY_XHAT][i] =
+            dbeta != nullptr ? det_load_one(dgamma + own) * (share * kept[BN_INVERSE][i]) : 0.0f;
+    }
+    __syncthreads();
     if (channel >= c)
         return;
     struct bn_channels<N> p;
-    bn_load_channels<N>(gamma, beta, mean, variance, epsilon, channel, p);
-    float mean_dy[N] = {}, mean_dy_xhat[N] = {};
-    if (dbeta != nullptr) {
-        const float share = 1.0f / (float)strips.rows;
-        bn_load<N>(dbeta, channel, mean_dy);
-        bn_load<N>(dgamma, channel, mean_dy_xhat);
+    struct losses<N> l;
+    bn_take_channels<N>(kept, p);
+    bn_take<N>(lost[MEAN_DY], l.mean_dy);
+    bn_take<N>(lost[MEAN_DY_XHAT], l.mean_dy_xhat);
+    l.any = dbeta != nullptr;
+    const struct bn_bounds bounds = bn_bounds_of(relu6);
+    while (left > 0) {
 #pragma unroll
-        for (int i = 0; i < N; i++) {
-            mean_dy[i] *= share;
-            mean_dy_xhat[i] *= share * p.inverse[i];
+        for (int k = 0; k < ROWS_AHEAD; k++) {
+            if (k >= left)
+                break;
+            gradient_row<T, N>(values[k], gradients[k], p, l, bounds, accumulate,
+                               dx + (int64_t)step * k);
         }
-    }
-    const int64_t end = det_strip_end(strips);
-    for (int64_t row = det_strip_begin(strips) + threadIdx.y; row < end; row += blockDim.y) {
-        float value[N], gradient[N], before[N] = {};
-        det_load<T, N>(in + row * c + channel, value);
-        det_load<T, N>(dout + row * c + channel, gradient);
-        if (accumulate)
-            det_load<T, N>(din + row * c + channel, before);
-#pragma unroll
-        for (int i = 0; i < N; i++) {
-            const float dy = bn_gradient(bn_value(value[i], p.mean[i], p.scale[i], p.beta[i]),
-                                         gradient[i], relu6);
-            const float centred = dy - mean_dy[i] - (value[i] - p.mean[i]) * mean_dy_xhat[i];
-            gradient[i] = before[i] + p.scale[i] * (dbeta != nullptr ? centred : dy);
-        }
-        det_store<T, N>(din + row * c + channel, gradient);
+        left -= ROWS_AHEAD;
+        x += (int64_t)step * ROWS_AHEAD;
+        dy += (int64_t)step * ROWS_AHEAD;
+        dx += (int64_t)step * ROWS_AHEAD;
+        load();
     }
 }
 
@@ -94,7 +174,7 @@ template <typename T, int N>
 static cudaError_t launch_gradients(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                     const T *dout, T *din, const struct arguments &a)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BACKWARD_RESIDENT);
     const dim3 grid = det_strips_grid(strips), block = strips.tile.block;
     if ((a.parts & SUMS) != 0) {
         DET_LAUNCH((detk_bn_gradient_sums<T, N>), grid, block,

@@ -1,28 +1,44 @@
-/* Mean and variance per channel without cancellation: each thread keeps Welford's mean and sum of
- * squared distances of its rows; the pairs are merged in a fixed order, first in the block, then
- * over the blocks. */
+/* Mean and variance per channel without cancellation. A thread sums its rows as distances from the
+ * first of them: since that is one of the values, the sum of squared distances is at most about as
+ * many times that from the mean as it has rows. The threads of a block then sum theirs as distances
+ * from the first thread's mean, and the strips are summed from the mean of all. In an order that
+ * the sizes give. */
 #include "bn.cuh"
 
-/* Of `count` rows so far. */
-struct moments {
-    float count, mean, distances; /* sum of (x - mean)^2 */
-};
-
-/* Adds what other rows gave (Chan, Golub, LeVeque). */
-__device__ __forceinline__ void merge(struct moments &a, float count, float mean, float distances)
+/* Mean, and sum of squared distances from it, of one thread's rows. */
+template <typename T, int N>
+__device__ __forceinline__ void thread_moments(const T *from, unsigned step, int count,
+                                               float (&mean)[N], float (&distances)[N])
 {
-    if (count == 0)
-        return;
-    const float total = a.count + count, share = count / total, delta = mean - a.mean;
-    a.mean += delta * share;
-    a.distances += distances + delta * delta * a.count * share;
-    a.count = total;
-}
-
-/* Rows y, y + step, ... below `rows`. */
-__device__ __forceinline__ float rows_of(int64_t rows, int y, int step)
-{
-    return rows > y ? (float)((rows - y + step - 1) / step) : 0.0f;
+    bn_row<T, N> rows[BN_AHEAD];
+    float first[N], sum[N] = {}, square[N] = {};
+    bn_load_rows<T, N>(from, step, count, rows);
+    bn_unpack<T, N>(rows[0], first);
+    for (int left = count; left > 0;) {
+#pragma unroll
+        for (int k = 0; k < BN_AHEAD; k++) {
+            float value[N];
+            if (k >= left)
+                break;
+            bn_unpack<T, N>(rows[k], value);
+#pragma unroll
+            for (int i = 0; i < N; i++) {
+                const float off = value[i] - first[i];
+                sum[i] += off;
+                square[i] += off * off;
+            }
+        }
+        left -= BN_AHEAD;
+        from += (int64_t)step * BN_AHEAD;
+        bn_load_rows<T, N>(from, step, left, rows);
+    }
+    const float share = 1.0f / (float)count;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const float off = sum[i] * share;
+        mean[i] = first[i] + off;
+        distances[i] = square[i] - sum[i] * off;
+    }
 }
 
 /* partial [strip][2][c]: mean and sum of squared distances. With one strip that is the result, the
@@ -32,90 +48,114 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     detk_bn_strip_moments(const struct det_strips strips, int c, const T *in, float *mean_out,
                           float *variance_out, float *partial)
 {
-    DET_DYNAMIC_SHARED(float, shared); /* [2][block.y][block.x][N] */
-    const int width = (int)blockDim.x * N, height = (int)blockDim.y, y = (int)threadIdx.y;
-    const int channel = det_tile_vector() * N;
-    const int64_t begin = det_strip_begin(strips), end = det_strip_end(strips);
-    float mean[N] = {}, distances[N] = {}, count = 0;
-    for (int64_t row = begin + y; channel < c && row < end; row += height) {
-        float value[N];
-        det_load<T, N>(in + row * c + channel, value);
-        count += 1;
-        const float share = 1.0f / count;
+    DET_DYNAMIC_SHARED(float, sums); /* [block.y][2][block.x][N] */
+    DET_SHARED(float, middle, [BN_LANES * N]);
+    const int width = (int)blockDim.x * N, channel = det_tile_vector() * N;
+    const int count = channel < c ? det_strip_count(strips) : 0;
+    float mean[N] = {}, distances[N] = {}, sum[2][N] = {};
+    if (count > 0)
+        thread_moments<T, N>(in + (det_strip_begin(strips) + threadIdx.y) * c + channel, bn_step(c),
+                             count, mean, distances);
 #pragma unroll
-        for (int i = 0; i < N; i++) {
-            const float delta = value[i] - mean[i];
-            mean[i] += delta * share;
-            distances[i] += delta * (value[i] - mean[i]);
-        }
-    }
+    for (int i = 0; i < N; i++)
+        if (threadIdx.y == 0)
+            middle[(int)threadIdx.x * N + i] = mean[i];
+    __syncthreads();
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        const int at = y * width + (int)threadIdx.x * N + i;
-        shared[at] = mean[i];
-        shared[height * width + at] = distances[i];
-    }
-    __syncthreads();
-    const int thread = y * (int)blockDim.x + (int)threadIdx.x;
-    for (int i = thread; i < width; i += (int)blockDim.x * height) {
-        const int k = (int)blockIdx.y * width + i;
-        if (k >= c)
-            continue;
-        struct moments all = {0, 0, 0};
-        for (int other = 0; other < height; other++)
-            merge(all, rows_of(end - begin, other, height), shared[other * width + i],
-                  shared[height * width + other * width + i]);
-        if (strips.strips == 1) {
-            mean_out[k] = all.mean;
-            variance_out[k] = all.distances / (float)strips.rows;
-        } else {
-            partial[(int64_t)blockIdx.x * 2 * c + k] = all.mean;
-            partial[((int64_t)blockIdx.x * 2 + 1) * c + k] = all.distances;
+        const float off = mean[i] - middle[(int)threadIdx.x * N + i];
+        if (count > 0) {
+            sum[0][i] = (float)count * off;
+            sum[1][i] = distances[i] + sum[0][i] * off;
         }
+    }
+    det_sum_block<2, N>(sum, sums);
+    const float rows = (float)(det_strip_end(strips) - det_strip_begin(strips));
+    const int i = bn_thread(), k = bn_own_channel<N>(c);
+    if (k < 0)
+        return;
+    const float off = sums[i] / rows;
+    const float strip_mean = middle[i] + off, strip_distances = sums[width + i] - sums[i] * off;
+    if (strips.strips == 1) {
+        mean_out[k] = strip_mean;
+        variance_out[k] = strip_distances / rows;
+    } else {
+        partial[(int64_t)blockIdx.x * 2 * c + k] = strip_mean;
+        partial[((int64_t)blockIdx.x * 2 + 1) * c + k] = strip_distances;
     }
 }
 
-/* The strips' pairs: every DET_STRIPS_Y-th by one thread, then those. */
-static __global__ void __launch_bounds__(DET_STRIPS_X *DET_STRIPS_Y)
+/* 0 behind the last. */
+__device__ __forceinline__ float rows_of(const struct det_strips &strips, int strip)
+{
+    const int64_t left = strips.rows - (int64_t)strip * strips.strip_rows;
+    return left > 0 ? (float)(left < strips.strip_rows ? left : strips.strip_rows) : 0.0f;
+}
+
+/* The strips' pairs: the mean of all, from that of the first strip, then the distances from it. */
+static __global__ void __launch_bounds__(DET_STRIPS_THREADS)
     detk_bn_merge_moments(const struct det_strips strips, int c, const float *partial, float *mean,
                           float *variance)
 {
-    DET_SHARED(float, counts, [DET_STRIPS_Y]);
-    DET_SHARED(float, means, [DET_STRIPS_Y][DET_STRIPS_X]);
-    DET_SHARED(float, distances, [DET_STRIPS_Y][DET_STRIPS_X]);
-    const int x = (int)threadIdx.x, y = (int)threadIdx.y;
-    const int k = (int)blockIdx.x * DET_STRIPS_X + x;
-    struct moments some = {0, 0, 0};
-    for (int strip = y; k < c && strip < strips.strips; strip += DET_STRIPS_Y) {
-        const int64_t begin = (int64_t)strip * strips.strip_rows, left = strips.rows - begin;
-        merge(some, (float)(left < strips.strip_rows ? left : strips.strip_rows),
-              partial[(int64_t)strip * 2 * c + k], partial[((int64_t)strip * 2 + 1) * c + k]);
+    DET_SHARED(float, offs, [DET_STRIPS_THREADS]);
+    DET_SHARED(float, squares, [DET_STRIPS_THREADS]);
+    const int k = (int)(blockIdx.x * blockDim.x + threadIdx.x), y = (int)threadIdx.y;
+    const int lanes = (int)blockDim.y, ahead = DET_STRIPS_AHEAD * lanes;
+    const int end = k < c ? strips.strips : 0;
+    const int64_t step = (int64_t)lanes * 2 * c;
+    const float *const mine = partial + (int64_t)y * 2 * c + k;
+    const float rows = (float)strips.rows, first = k < c ? partial[k] : 0.0f;
+
+    float off = 0, distances = 0;
+    const float *from = mine;
+    for (int strip = y; strip < end; strip += ahead) {
+        float means[DET_STRIPS_AHEAD], some[DET_STRIPS_AHEAD];
+#pragma unroll
+        for (int j = 0; j < DET_STRIPS_AHEAD; j++) {
+            const bool there = strip + j * lanes < end;
+            means[j] = there ? from[j * step] : first;
+            some[j] = there ? from[j * step + c] : 0.0f;
+        }
+#pragma unroll
+        for (int j = 0; j < DET_STRIPS_AHEAD; j++) {
+            off += rows_of(strips, strip + j * lanes) * (means[j] - first);
+            distances += some[j];
+        }
+        from += DET_STRIPS_AHEAD * step;
     }
-    if (x == 0) /* channel k < c: the same for all x that matter */
-        counts[y] = some.count;
-    means[y][x] = some.mean;
-    distances[y][x] = some.distances;
-    __syncthreads();
-    if (y != 0 || k >= c)
+    const float all = first + det_sum_lanes(offs, off) / rows;
+
+    from = mine;
+    for (int strip = y; strip < end; strip += ahead) {
+        float means[DET_STRIPS_AHEAD];
+#pragma unroll
+        for (int j = 0; j < DET_STRIPS_AHEAD; j++)
+            means[j] = strip + j * lanes < end ? from[j * step] : all;
+#pragma unroll
+        for (int j = 0; j < DET_STRIPS_AHEAD; j++)
+            distances += rows_of(strips, strip + j * lanes) * (means[j] - all) * (means[j] - all);
+        from += DET_STRIPS_AHEAD * step;
+    }
+    distances = det_sum_lanes(squares, distances);
+    if (threadIdx.y != 0 || k >= c)
         return;
-    struct moments all = {0, 0, 0};
-    for (int other = 0; other < DET_STRIPS_Y; other++)
-        merge(all, counts[other], means[other][x], distances[other][x]);
-    mean[k] = all.mean;
-    variance[k] = all.distances / (float)strips.rows;
+    mean[k] = all;
+    variance[k] = distances / rows;
 }
 
 template <typename T, int N>
 static cudaError_t launch_statistics(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                      float *mean, float *variance, float *partial)
 {
-    const struct det_strips strips = bn_strips(rows, c, N);
+    const struct det_strips strips = bn_strips(rows, c, N, BN_RESIDENT);
     const size_t shared = (size_t)strips.tile.block.x * strips.tile.block.y * N * 2 * sizeof(float);
     DET_LAUNCH((detk_bn_strip_moments<T, N>), det_strips_grid(strips), strips.tile.block, shared,
                stream, strips, c, in, mean, variance, partial);
-    if (strips.strips > 1)
-        DET_LAUNCH(detk_bn_merge_moments, dim3((unsigned)det_ceil_div(c, DET_STRIPS_X)),
-                   dim3(DET_STRIPS_X, DET_STRIPS_Y), 0, stream, strips, c, partial, mean, variance);
+    if (strips.strips > 1) {
+        const dim3 block = det_strips_block(strips.strips);
+        DET_LAUNCH(detk_bn_merge_moments, dim3((unsigned)det_ceil_div(c, block.x)), block, 0,
+                   stream, strips, c, partial, mean, variance);
+    }
     return cudaGetLastError();
 }
 
@@ -137,7 +177,7 @@ size_t detk_bn_workspace(int64_t rows, int32_t c)
     const int vectors[] = {1, bn_vector<float>(c), bn_vector<__nv_bfloat16>(c)};
     int32_t strips = 0;
     for (const int vector : vectors) {
-        const int32_t some = bn_strips(rows, c, vector).strips;
+        const int32_t some = bn_strips(rows, c, vector, BN_RESIDENT).strips;
         strips = some > strips ? some : strips;
     }
     return (size_t)strips * 2 * (size_t)c * sizeof(float);

@@ -1,33 +1,26 @@
-/* Additions, casts, the check for NaN and infinity: a thread takes vectors of 16 bytes; what is
- * left over goes one by one. */
+/* Additions, casts, the check for NaN and infinity: a thread takes a vector of 16 bytes; what is
+ * left over goes one by one. With several vectors a thread would wait for each before it asked for
+ * the next, and small tensors would have few threads. */
 #include "elementwise.h"
 
 #include "tile.cuh"
 #include "vec.cuh"
 
 #define ELEMENTWISE_THREADS 256
-/* Vectors of a thread: enough loads under way to hide the memory's latency. */
-#define ELEMENTWISE_VECTORS 4
 
 /* Blocks for `count` values in vectors of n. */
 static dim3 blocks_for(int64_t count, int n)
 {
-    return dim3(
-        (unsigned)det_ceil_div(det_ceil_div(count, n), ELEMENTWISE_THREADS * ELEMENTWISE_VECTORS));
+    return dim3((unsigned)det_ceil_div(count, (int64_t)n * ELEMENTWISE_THREADS));
 }
 
-/* Calls body(first, whole) for this thread's vectors: values first .. first + N - 1, fewer at the
- * end of the array. A block's vectors are adjacent, its threads' interleaved. */
-template <int N, typename F> __device__ __forceinline__ void each_vector(int64_t count, F body)
+/* Calls body(first, whole) for this thread's vector: values first .. first + N - 1, fewer at the
+ * end of the array. */
+template <int N, typename F> __device__ __forceinline__ void with_vector(int64_t count, F body)
 {
-    const int64_t vector =
-        (int64_t)blockIdx.x * (ELEMENTWISE_THREADS * ELEMENTWISE_VECTORS) + threadIdx.x;
-#pragma unroll
-    for (int k = 0; k < ELEMENTWISE_VECTORS; k++) {
-        const int64_t first = (vector + k * ELEMENTWISE_THREADS) * N;
-        if (first < count)
-            body(first, count - first < N ? (int)(count - first) : N);
-    }
+    const int64_t first = ((int64_t)blockIdx.x * ELEMENTWISE_THREADS + threadIdx.x) * N;
+    if (first < count)
+        body(first, count - first < N ? (int)(count - first) : N);
 }
 
 /* N values, or the `whole` that there are; the rest are zero. */
@@ -63,14 +56,21 @@ __global__ void __launch_bounds__(ELEMENTWISE_THREADS)
     detk_add_values(int64_t count, const T *a, const T *b, T *out)
 {
     constexpr int N = det_vector_of<T>;
-    each_vector<N>(count, [=](int64_t first, int whole) {
+    with_vector<N>(count, [=](int64_t first, int whole) {
         float left[N], right[N];
-        load_some<T, N>(a + first, whole, left);
-        load_some<T, N>(b + first, whole, right);
+        if (whole < N) {
+#pragma unroll 1
+            for (int i = 0; i < whole; i++)
+                out[first + i] =
+                    det_from_float<T>(det_to_float(a[first + i]) + det_to_float(b[first + i]));
+            return;
+        }
+        det_load<T, N>(a + first, left);
+        det_load<T, N>(b + first, right);
 #pragma unroll
         for (int i = 0; i < N; i++)
             left[i] += right[i];
-        store_some<T, N>(out + first, whole, left);
+        det_store<T, N>(out + first, left);
     });
 }
 
@@ -105,12 +105,12 @@ cudaError_t detk_accumulate(cudaStream_t stream, enum detk_type type, int64_t co
 
 /* --- casts --- */
 
-/* Four values a thread and turn where both sides are aligned for it, else one. */
+/* Four values a thread where both sides are aligned for it, else one. */
 template <typename From, typename To, int N>
 __global__ void __launch_bounds__(ELEMENTWISE_THREADS)
     detk_cast_values(int64_t count, const From *from, To *to)
 {
-    each_vector<N>(count, [=](int64_t first, int whole) {
+    with_vector<N>(count, [=](int64_t first, int whole) {
         float values[N];
         load_some<From, N>(from + first, whole, values);
         store_some<To, N>(to + first, whole, values);
@@ -152,7 +152,7 @@ __global__ void __launch_bounds__(ELEMENTWISE_THREADS)
 {
     constexpr int N = det_vector_of<T>;
     bool finite = true;
-    each_vector<N>(count, [&](int64_t first, int whole) {
+    with_vector<N>(count, [&](int64_t first, int whole) {
         float some[N];
         load_some<T, N>(values + first, whole, some);
 #pragma unroll

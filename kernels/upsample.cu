@@ -45,30 +45,36 @@ __global__ void __launch_bounds__(UPSAMPLE_THREADS)
         return;
     const unsigned x = pixel % (unsigned)s.w, row = pixel / (unsigned)s.w;
     const unsigned y = row % (unsigned)s.h, n = row / (unsigned)s.h;
-    float sum[N] = {};
+    T *const to = dlow + (int64_t)pixel * s.c + channel;
+    /* All loads are asked for before the first is used: at an odd edge, and where nothing was there
+     * before, of a value that is not used. */
+    float value[2][2][N], before[N] = {}, sum[N] = {};
 #pragma unroll
     for (int dy = 0; dy < 2; dy++) {
 #pragma unroll
         for (int dx = 0; dx < 2; dx++) {
-            const int oy = (int)y * 2 + dy, ox = (int)x * 2 + dx;
-            if (oy >= s.out_h || ox >= s.out_w)
-                continue;
-            float value[N];
-            det_load<T, N>(dout + (((int64_t)n * s.out_h + oy) * s.out_w + ox) * s.c + channel,
-                           value);
-#pragma unroll
-            for (int i = 0; i < N; i++)
-                sum[i] += value[i];
+            const int oy = min((int)y * 2 + dy, s.out_h - 1);
+            const int ox = min((int)x * 2 + dx, s.out_w - 1);
+            const T *const from =
+                dout + (((int64_t)n * s.out_h + oy) * s.out_w + ox) * s.c + channel;
+            det_load<T, N>(from, value[dy][dx]);
+            if (dy == 0 && dx == 0)
+                det_load<T, N>(accumulate ? to : from, before);
         }
     }
-    T *const to = dlow + (int64_t)pixel * s.c + channel;
-    if (accumulate) {
-        float before[N];
-        det_load<T, N>(to, before);
 #pragma unroll
-        for (int i = 0; i < N; i++)
-            sum[i] += before[i];
+    for (int dy = 0; dy < 2; dy++) {
+#pragma unroll
+        for (int dx = 0; dx < 2; dx++) {
+            const bool there = (int)y * 2 + dy < s.out_h && (int)x * 2 + dx < s.out_w;
+#pragma unroll
+            for (int i = 0; i < N; i++)
+                sum[i] += there ? value[dy][dx][i] : 0.0f;
+        }
     }
+#pragma unroll
+    for (int i = 0; i < N; i++)
+        sum[i] += accumulate ? before[i] : 0.0f;
     det_store<T, N>(to, sum);
 }
 
