@@ -24,7 +24,11 @@ template <int COUNT> struct dwconv_columns {
             offset[j] = min(max(left + j, 0), width - 1) * c;
             outside |= det_inside(left + j, width) ? 0 : 1U << j;
         }
-        asm("" : "+r"(outside)); /* else nvcc works it out anew for every row */
+        /* Else nvcc works them out anew for every row. */
+        asm("" : "+r"(outside));
+#pragma unroll
+        for (int j = 0; j < COUNT; j++)
+            asm("" : "+r"(offset[j]));
     }
 
     __device__ __forceinline__ bool inside(int j) const
@@ -117,6 +121,13 @@ template <typename T, int N, int COUNT> struct dwconv_row {
     __device__ __forceinline__ void take(int j, float (&values)[N]) const
     {
         waiting[j].take(values);
+    }
+
+    __device__ __forceinline__ void take(float (&values)[COUNT][N]) const
+    {
+#pragma unroll
+        for (int j = 0; j < COUNT; j++)
+            take(j, values[j]);
     }
 };
 
