@@ -1,17 +1,16 @@
 #include "dwconv.cuh"
 #include "dwconv.h"
+#include "dwconv_rows.cuh"
 
+/* Adds the gradient that is there already. */
 template <typename T, int N>
-__device__ __forceinline__ void store_gradient(T *to, bool accumulate, float (&sum)[N])
+__device__ __forceinline__ void add_gradient(const T *from, float (&sum)[N])
 {
-    if (accumulate) {
-        float before[N];
-        det_load<T, N>(to, before);
+    float before[N];
+    det_load<T, N>(from, before);
 #pragma unroll
-        for (int i = 0; i < N; i++)
-            sum[i] += before[i];
-    }
-    det_store<T, N>(to, sum);
+    for (int i = 0; i < N; i++)
+        sum[i] += before[i];
 }
 
 /* Where the first group of inputs of a row begins: at -1 where that makes every group begin under
@@ -31,37 +30,42 @@ __host__ __device__ static inline int groups_of(const struct det_conv_shape &s)
 /* Columns of a row of outputs that DWCONV_PIXELS inputs take part in */
 template <int STRIDE> constexpr int columns_of = (DWCONV_PIXELS + 1) / STRIDE + 1;
 
-/* Adds to the inputs' gradients what a row of outputs has of them by a row of taps. The taps of all
- * columns are known to the compiler. */
+/* Adds to the inputs' gradients what column j of a row of outputs has of them by a row of taps. The
+ * taps of all columns are known to the compiler. */
 template <int N, int STRIDE>
-__device__ __forceinline__ void add_row(const struct det_conv_shape &s, int left,
-                                        const float (&value)[columns_of<STRIDE>][N],
-                                        const float (&tap)[3][N], float (&sum)[DWCONV_PIXELS][N])
+__device__ __forceinline__ void add_column(int j, const float (&value)[N], const float (&tap)[3][N],
+                                           float (&sum)[DWCONV_PIXELS][N])
 {
 #pragma unroll
-    for (int j = 0; j < columns_of<STRIDE>; j++) {
-        if (!det_inside(left + j, s.out_w))
-            continue;
-#pragma unroll
-        for (int kx = 0; kx < 3; kx++) {
-            const int p = j * STRIDE + kx - 2;
-            if (p >= 0 && p < DWCONV_PIXELS)
-                dwconv_multiply_add<N>(value[j], tap[kx], sum[p]);
-        }
+    for (int kx = 0; kx < 3; kx++) {
+        const int p = j * STRIDE + kx - 2;
+        if (p >= 0 && p < DWCONV_PIXELS)
+            dwconv_multiply_add<N>(value, tap[kx], sum[p]);
     }
 }
 
-/* `to` points to the first of the inputs, which may lie outside. */
+/* `to` points to the thread's channels of the row's column 0. */
 template <typename T, int N>
-__device__ __forceinline__ void store_row(const struct det_conv_shape &s, int ix, bool accumulate,
-                                          float (&sum)[DWCONV_PIXELS][N], T *to)
+__device__ __forceinline__ void store_row(const dwconv_columns<DWCONV_PIXELS> &inputs,
+                                          bool accumulate, float (&sum)[DWCONV_PIXELS][N], T *to)
 {
+    if (accumulate) {
+#pragma unroll
+        for (int p = 0; p < DWCONV_PIXELS; p++) {
+            if (inputs.inside(p))
+                add_gradient<T, N>(to + inputs.offset[p], sum[p]);
+        }
+    }
 #pragma unroll
     for (int p = 0; p < DWCONV_PIXELS; p++) {
-        if (det_inside(ix + p, s.in_w))
-            store_gradient<T, N>(to + (int64_t)p * s.in_c, accumulate, sum[p]);
+        if (inputs.inside(p))
+            det_store<T, N>(to + inputs.offset[p], sum[p]);
     }
 }
+
+/* Rows of outputs that are on their way before the first is used: all that an input has, where the
+ * registers hold them; vectors of eight channels follow each other column by column. */
+template <int N, int STRIDE> constexpr int rows_ahead = STRIDE == 2 ? 2 : N <= 4 ? 3 : 1;
 
 /* DWCONV_PIXELS inputs of a row. Tap ky of input row iy belongs to output row (iy + pad - ky) /
  * stride where that is whole; likewise for columns. The outputs of such a row are loaded once and
@@ -81,20 +85,46 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     const int iy = row % s.in_h;
     const int ix = first_group<STRIDE>(s) + (int)(group % (unsigned)groups) * DWCONV_PIXELS;
     const int left = (ix + s.pad_left - 2) / STRIDE; /* divides exactly */
+    const dwconv_columns<columns_of<STRIDE>> columns(left, s.out_w, c);
 
+    /* Every STRIDE-th row of taps meets outputs, from `first` on. */
+    constexpr int most = 2 / STRIDE + 1, ahead = rows_ahead<N, STRIDE>;
+    const int below = iy + s.pad_top, first = below & (STRIDE - 1), y = (below - first) / STRIDE;
+    const int out_row_values = s.out_w * c;
+    const T *from = dout + ((int64_t)image * s.out_h + y) * out_row_values + channel;
+    dwconv_row<T, N, columns_of<STRIDE>> rows[ahead];
+    const auto there = [&](int k) { return first + k * STRIDE < 3 && det_inside(y - k, s.out_h); };
+#pragma unroll
+    for (int k = 0; k < ahead; k++) {
+        if (there(k))
+            rows[k].fetch(from - (int64_t)k * out_row_values, columns);
+    }
     float sum[DWCONV_PIXELS][N] = {};
 #pragma unroll
-    for (int ky = 0; ky < 3; ky++) {
-        const int position = iy + s.pad_top - ky;
-        if (position % STRIDE != 0 || !det_inside(position / STRIDE, s.out_h))
+    for (int k = 0; k < most; k++) {
+        const bool next = k + ahead < most && there(k + ahead);
+        const auto follow = [&](int j) {
+            if (next)
+                rows[k % ahead].fetch(from - (int64_t)(k + ahead) * out_row_values, columns, j);
+        };
+        if (!there(k)) {
+#pragma unroll
+            for (int j = 0; j < columns_of<STRIDE>; j++)
+                follow(j);
             continue;
-        const int64_t out_row = (int64_t)image * s.out_h + position / STRIDE;
-        float value[columns_of<STRIDE>][N], tap[3][N];
-        dwconv_load_columns<T, N>(dout + out_row * s.out_w * c + channel, left, s.out_w, c, value);
-        dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
-        add_row<N, STRIDE>(s, left, value, tap, sum);
+        }
+        float tap[3][N];
+        dwconv_load_taps<N>(w + (int64_t)(first + k * STRIDE) * 3 * c + channel, c, tap);
+        columns.each(
+            [&](int j) {
+                float value[N];
+                rows[k % ahead].take(j, value);
+                add_column<N, STRIDE>(j, value, tap, sum);
+            },
+            follow);
     }
-    store_row<T, N>(s, ix, accumulate, sum, din + ((int64_t)row * s.in_w + ix) * c + channel);
+    const dwconv_columns<DWCONV_PIXELS> inputs(ix, s.in_w, c);
+    store_row<T, N>(inputs, accumulate, sum, din + (int64_t)row * s.in_w * c + channel);
 }
 
 /* The inputs of a strip of `strip_rows` rows, stride 1, from the lowest row to the highest: so a
@@ -113,9 +143,23 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
     const int image = strip / strips;
     if (channel >= c || image >= s.n)
         return;
-    const int ix = (int)(group % (unsigned)groups) * DWCONV_PIXELS, left = ix + s.pad_left - 2;
+    const int ix = (int)(group % (unsigned)groups) * DWCONV_PIXELS;
     const int first = strip % strips * strip_rows;
     const int rows = min(strip_rows, s.in_h - first), last = first + rows - 1;
+    const int bottom = last + s.pad_top; /* the row of outputs of step 0, perhaps outside */
+
+    float tap[3][3][N];
+#pragma unroll
+    for (int ky = 0; ky < 3; ky++)
+        dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap[ky]);
+    const dwconv_columns<columns_of<1>> columns(ix + s.pad_left - 2, s.out_w, c);
+    const int out_row_values = s.out_w * c, in_row_values = s.in_w * c;
+    const int lowest = min(bottom, s.out_h - 1);
+    const T *from = dout + ((int64_t)image * s.out_h + lowest) * out_row_values + channel;
+    const int64_t in_row = (int64_t)image * s.in_h + last;
+    T *to = din + in_row * in_row_values + channel;
+    const dwconv_columns<DWCONV_PIXELS> inputs(ix, s.in_w, c);
+    dwconv_row<T, N, columns_of<1>> row;
 
     const auto begin = [&](float(&sum)[DWCONV_PIXELS][N]) {
 #pragma unroll
@@ -125,35 +169,32 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_STRIP_RESIDENT)
                 sum[p][i] = 0;
         }
     };
-    dwconv_next_row<T, N, columns_of<1>> next;
-    const auto fetch = [&](int at) {
-        const int y = last - at + s.pad_top;
-        if (at < rows + 2 && det_inside(y, s.out_h)) {
-            const int64_t out_row = (int64_t)image * s.out_h + y;
-            next.fetch(dout + out_row * s.out_w * c + channel, left, s.out_w, c);
-        }
-    };
-    const auto add = [&](int at, float(&sums)[3][DWCONV_PIXELS][N]) {
-        float value[columns_of<1>][N];
-        next.take(value);
-        fetch(at + 1);
-        if (!det_inside(last - at + s.pad_top, s.out_h))
+    const auto add = [&](int at, float(&sum0)[DWCONV_PIXELS][N], float(&sum1)[DWCONV_PIXELS][N],
+                         float(&sum2)[DWCONV_PIXELS][N]) {
+        if (!det_inside(bottom - at, s.out_h))
             return;
-#pragma unroll
-        for (int ky = 0; ky < 3; ky++) {
-            if (!det_inside(at - ky, rows))
-                continue;
-            float tap[3][N];
-            dwconv_load_taps<N>(w + (int64_t)ky * 3 * c + channel, c, tap);
-            add_row<N, 1>(s, left, value, tap, sums[ky]);
-        }
+        const bool more = at < rows + 1 && bottom - at > 0;
+        from -= out_row_values;
+        columns.each(
+            [&](int j) {
+                float value[N];
+                row.take(j, value);
+                add_column<N, 1>(j, value, tap[0], sum0);
+                add_column<N, 1>(j, value, tap[1], sum1);
+                add_column<N, 1>(j, value, tap[2], sum2);
+            },
+            [&](int j) {
+                if (more)
+                    row.fetch(from, columns, j);
+            });
     };
-    const auto end = [&](int row, float(&sum)[DWCONV_PIXELS][N]) {
-        const int64_t in_row = (int64_t)image * s.in_h + last - row;
-        store_row<T, N>(s, ix, accumulate, sum, din + (in_row * s.in_w + ix) * c + channel);
+    const auto end = [&](int, float(&sum)[DWCONV_PIXELS][N]) {
+        store_row<T, N>(inputs, accumulate, sum, to);
+        to -= in_row_values;
     };
-    fetch(0);
-    dwconv_march<N>(rows, begin, add, end);
+    if (lowest >= 0)
+        row.fetch(from, columns);
+    dwconv_rotate<N>(rows, begin, add, end);
 }
 
 /* Any kernel and stride, an input of one channel. The taps are not unrolled: ptxas spills. */
@@ -189,7 +230,10 @@ __global__ void __launch_bounds__(DWCONV_THREADS)
             dwconv_multiply_add<1>(value, tap, sum);
         }
     }
-    store_gradient<T, 1>(din + (int64_t)pixel * c + channel, accumulate, sum);
+    T *to = din + (int64_t)pixel * c + channel;
+    if (accumulate)
+        add_gradient<T, 1>(to, sum);
+    det_store<T, 1>(to, sum);
 }
 
 template <typename T>

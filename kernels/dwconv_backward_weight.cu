@@ -5,6 +5,7 @@
  * belongs to wait in registers. How the outputs are split depends on the shape alone. */
 #include "dwconv.cuh"
 #include "dwconv.h"
+#include "dwconv_rows.cuh"
 #include "reduce.cuh"
 
 /* Outputs that a thread of another kernel sums at least, so that the first stage is worth its
@@ -53,13 +54,112 @@ __device__ __forceinline__ struct place place_of(const struct det_conv_shape &s,
     return {row / rows, row % rows * plan.group_rows, item % plan.row_groups};
 }
 
+/* Columns of the input that a group's outputs take. */
+template <int STRIDE> constexpr int columns_of = (DWCONV_WEIGHT_PIXELS - 1) * STRIDE + 3;
+
+/* Bit p * 3 + kx: the product of output p of a row and the column under tap kx is none. */
+template <int STRIDE>
+__device__ __forceinline__ unsigned
+missing_products(const dwconv_columns<columns_of<STRIDE>> &columns,
+                 const dwconv_columns<DWCONV_WEIGHT_PIXELS> &outputs)
+{
+    unsigned missing = 0;
+#pragma unroll
+    for (int p = 0; p < DWCONV_WEIGHT_PIXELS; p++)
+        missing |= (outputs.inside(p) ? columns.outside >> p * STRIDE & 7U : 7U) << p * 3;
+    return missing;
+}
+
+/* Adds the products of column j of a row of the input and a row of gradients, ky rows of taps above
+ * it. */
+template <int N, int STRIDE>
+__device__ __forceinline__ void
+add_products(int j, int ky, unsigned missing, const float (&value)[N],
+             const float (&gradient)[DWCONV_WEIGHT_PIXELS][N], float (&sum)[9][N])
+{
+#pragma unroll
+    for (int p = 0; p < DWCONV_WEIGHT_PIXELS; p++) {
+        const int kx = j - p * STRIDE;
+        if (kx >= 0 && kx < 3 && (missing >> (p * 3 + kx) & 1) == 0)
+            dwconv_multiply_add<N>(value, gradient[p], sum[ky * 3 + kx]);
+    }
+}
+
+/* Adds the products of a group of outputs. In a step, a row of gradients and STRIDE rows of the
+ * input come in, each while what came before is worked on. A row of gradients waits for all the
+ * rows of the input that it meets. There is one slot more than rows that wait, for the row that is
+ * on its way: as many steps are written out, so that nothing is moved. Behind the last row it is
+ * loaded again, and not used: a load without a condition. */
+template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
+__device__ __forceinline__ void
+add_group(const struct det_conv_shape &s, const struct place &at, int rows, int channel,
+          const dwconv_load<N, KIND> &loading, const T *in, const T *dout, float (&sum)[9][N])
+{
+    constexpr int waiting = 2 / STRIDE + 1, slots = waiting + 1;
+    const int c = s.in_c, in_row_values = s.in_w * c, out_row_values = s.out_w * c;
+    const int ox = at.group * DWCONV_WEIGHT_PIXELS, top = at.oy * STRIDE - s.pad_top;
+    const int lowest = min(top + (rows - 1) * STRIDE + 2, s.in_h - 1);
+    const dwconv_columns<columns_of<STRIDE>> columns(ox * STRIDE - s.pad_left, s.in_w, c);
+    const dwconv_columns<DWCONV_WEIGHT_PIXELS> outputs(ox, s.out_w, c);
+    const unsigned missing = missing_products<STRIDE>(columns, outputs);
+    const int64_t in_row = (int64_t)at.image * s.in_h + min(max(top, 0), s.in_h - 1);
+    const int64_t out_row = (int64_t)at.image * s.out_h + at.oy;
+    const T *from = in + in_row * in_row_values + channel;
+    const T *gradients = dout + out_row * out_row_values + channel;
+
+    dwconv_row<T, N, columns_of<STRIDE>> row;
+    dwconv_row<T, N, DWCONV_WEIGHT_PIXELS> coming[slots];
+    float gradient[slots][DWCONV_WEIGHT_PIXELS][N]; /* [row of the group % slots] */
+    row.fetch(from, columns);
+    coming[0].fetch(gradients, outputs);
+    const auto add_row = [&](int slot, int q, const auto &missing_of) {
+#pragma unroll
+        for (int j = 0; j < columns_of<STRIDE>; j++) {
+            float value[N];
+            row.take(j, value);
+            loading.apply(value);
+#pragma unroll
+            for (int k = 0; k < waiting && k * STRIDE + q < 3; k++)
+                add_products<N, STRIDE>(j, k * STRIDE + q, missing_of(k), value,
+                                        gradient[(slot + slots - k) % slots], sum);
+            row.fetch(from, columns, j);
+        }
+    };
+    const auto add = [&](int step, int slot, int q) {
+        const int y = top + step * STRIDE + q;
+        if (y < 0 || y > lowest)
+            return;
+        if (y < lowest)
+            from += in_row_values;
+        if (missing == 0 && step >= waiting - 1 && step < rows)
+            add_row(slot, q, [](int) { return 0U; });
+        else
+            add_row(slot, q, [&](int k) { return det_inside(step - k, rows) ? missing : ~0U; });
+    };
+#pragma unroll 1
+    for (int first = 0; first < rows + waiting - 1; first += slots) {
+#pragma unroll
+        for (int slot = 0; slot < slots; slot++) {
+            const int step = first + slot;
+            if (step >= rows + waiting - 1)
+                break;
+            coming[slot].take(gradient[slot]);
+            if (step < rows - 1)
+                gradients += out_row_values;
+            coming[(slot + 1) % slots].fetch(gradients, outputs);
+#pragma unroll
+            for (int q = 0; q < STRIDE; q++)
+                add(step, slot, q);
+        }
+    }
+}
+
 template <typename T, int N, int STRIDE, enum detk_load_kind KIND>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_WEIGHT_RESIDENT)
     detk_dwconv_backward_weight_3x3(const struct det_conv_shape s, const struct weight_plan plan,
                                     const T *in, const struct detk_load load, const T *dout,
                                     float *partial)
 {
-    constexpr int columns = (DWCONV_WEIGHT_PIXELS - 1) * STRIDE + 3, waiting = 2 / STRIDE + 1;
     const int c = s.in_c;
     const int channel = det_tile_vector() * N;
     const int begin = (int)blockIdx.x * plan.strip_groups;
@@ -69,67 +169,8 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_WEIGHT_RESIDENT)
     float sum[9][N] = {};
     for (int item = begin + (int)threadIdx.y; item < end; item += (int)blockDim.y) {
         const struct place at = place_of(s, plan, item);
-        const int ox = at.group * DWCONV_WEIGHT_PIXELS,
-                  rows = min(plan.group_rows, s.out_h - at.oy);
-        const int top = at.oy * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
-        dwconv_next_row<T, N, columns> next;
-        dwconv_next_row<T, N, DWCONV_WEIGHT_PIXELS> next_gradient;
-        const auto fetch = [&](int row) {
-            if (row < (rows - 1) * STRIDE + 3 && det_inside(top + row, s.in_h)) {
-                const int64_t in_row = (int64_t)at.image * s.in_h + top + row;
-                next.fetch(in + in_row * s.in_w * c + channel, left, s.in_w, c);
-            }
-        };
-        const auto fetch_gradient = [&](int row) {
-            if (row < rows) {
-                const int64_t out_row = (int64_t)at.image * s.out_h + at.oy + row;
-                next_gradient.fetch(dout + out_row * s.out_w * c + channel, ox, s.out_w, c);
-            }
-        };
-        float gradient[waiting][DWCONV_WEIGHT_PIXELS][N] = {}; /* [k]: of row step - k */
-        fetch_gradient(0);
-        fetch(0);
-#pragma unroll 1
-        for (int step = 0; step < rows + waiting - 1; step++) {
-#pragma unroll
-            for (int k = waiting - 1; k > 0; k--) {
-#pragma unroll
-                for (int p = 0; p < DWCONV_WEIGHT_PIXELS; p++) {
-#pragma unroll
-                    for (int i = 0; i < N; i++)
-                        gradient[k][p][i] = gradient[k - 1][p][i];
-                }
-            }
-            next_gradient.take(gradient[0]);
-            fetch_gradient(step + 1);
-#pragma unroll
-            for (int q = 0; q < STRIDE; q++) {
-                const int row = step * STRIDE + q;
-                float value[columns][N];
-                next.take(value);
-                fetch(row + 1);
-                if (!det_inside(top + row, s.in_h))
-                    continue;
-#pragma unroll
-                for (int j = 0; j < columns; j++)
-                    loading.apply(value[j]);
-#pragma unroll
-                for (int k = 0; k < waiting; k++) {
-                    const int ky = k * STRIDE + q;
-                    if (ky >= 3 || !det_inside(step - k, rows))
-                        continue;
-#pragma unroll
-                    for (int p = 0; p < DWCONV_WEIGHT_PIXELS; p++) {
-#pragma unroll
-                        for (int kx = 0; kx < 3; kx++) {
-                            const int j = p * STRIDE + kx;
-                            if (ox + p < s.out_w && det_inside(left + j, s.in_w))
-                                dwconv_multiply_add<N>(value[j], gradient[k][p], sum[ky * 3 + kx]);
-                        }
-                    }
-                }
-            }
-        }
+        const int rows = min(plan.group_rows, s.out_h - at.oy);
+        add_group<T, N, STRIDE, KIND>(s, at, rows, channel, loading, in, dout, sum);
     }
     det_write_strip<9, N>(sum, c, 9, 0, partial);
 }

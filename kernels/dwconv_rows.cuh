@@ -5,6 +5,8 @@
 #ifndef DET_KERNELS_DWCONV_ROWS_CUH
 #define DET_KERNELS_DWCONV_ROWS_CUH
 
+#include <string.h>
+
 #include "dwconv_plan.h"
 #include "tile.cuh"
 #include "vec.cuh"
@@ -13,7 +15,6 @@
 template <int COUNT> struct dwconv_columns {
     int offset[COUNT]; /* from a row's column 0; outside: of the nearest inside */
     unsigned outside;  /* bit j: column j is */
-    bool any;          /* one is */
 
     __device__ __forceinline__ dwconv_columns(int left, int width, int c)
     {
@@ -23,7 +24,11 @@ template <int COUNT> struct dwconv_columns {
             offset[j] = min(max(left + j, 0), width - 1) * c;
             outside |= det_inside(left + j, width) ? 0 : 1U << j;
         }
-        any = outside != 0;
+        /* Else nvcc works them out anew for every row. */
+        asm("" : "+r"(outside));
+#pragma unroll
+        for (int j = 0; j < COUNT; j++)
+            asm("" : "+r"(offset[j]));
     }
 
     __device__ __forceinline__ bool inside(int j) const
@@ -36,7 +41,7 @@ template <int COUNT> struct dwconv_columns {
     template <typename Add, typename Then>
     __device__ __forceinline__ void each(const Add &add, const Then &then) const
     {
-        if (!any) {
+        if (outside == 0) {
 #pragma unroll
             for (int j = 0; j < COUNT; j++) {
                 add(j);
@@ -51,18 +56,59 @@ template <int COUNT> struct dwconv_columns {
             then(j);
         }
     }
+
+    template <typename Add> __device__ __forceinline__ void each(const Add &add) const
+    {
+        each(add, [](int) {});
+    }
 };
 
-/* The columns of a row as they are in memory. A column's place is free for the next row's as soon
- * as it was used: so the next row is on its way while the rest of this one is worked on, in the
- * registers of one row. */
+/* N adjacent values as they wait for their turn. Pairs of bf16 stay together: nvcc gives each half
+ * that it knows of a register. */
+template <typename T, int N> struct dwconv_waiting;
+
+template <int N> struct dwconv_waiting<float, N> {
+    det_pack<float, N> pack;
+
+    __device__ __forceinline__ void load(const float *from)
+    {
+        pack = det_load_pack<float, N>(from);
+    }
+
+    __device__ __forceinline__ void take(float (&values)[N]) const
+    {
+        det_unpack<float, N>(pack, values);
+    }
+};
+
+template <int N> struct dwconv_waiting<__nv_bfloat16, N> {
+    uint32_t pairs[N / 2];
+
+    __device__ __forceinline__ void load(const __nv_bfloat16 *from)
+    {
+        const det_pack<__nv_bfloat16, N> pack = det_load_pack<__nv_bfloat16, N>(from);
+        memcpy(pairs, &pack, sizeof pairs);
+    }
+
+    __device__ __forceinline__ void take(float (&values)[N]) const
+    {
+#pragma unroll
+        for (int i = 0; i < N; i += 2) {
+            values[i] = __uint_as_float(pairs[i / 2] << 16);
+            values[i + 1] = __uint_as_float(pairs[i / 2] & 0xFFFF0000U);
+        }
+    }
+};
+
+/* The columns of a row. A column's place is free for the next row's as soon as it was used: so the
+ * next row is on its way while the rest of this one is worked on, in the registers of one row. */
 template <typename T, int N, int COUNT> struct dwconv_row {
-    det_pack<T, N> pack[COUNT];
+    dwconv_waiting<T, N> waiting[COUNT];
 
     /* `row` points to the thread's channels of column 0. */
     __device__ __forceinline__ void fetch(const T *row, const dwconv_columns<COUNT> &at, int j)
     {
-        pack[j] = det_load_pack<T, N>(row + at.offset[j]);
+        waiting[j].load(row + at.offset[j]);
     }
 
     __device__ __forceinline__ void fetch(const T *row, const dwconv_columns<COUNT> &at)
@@ -74,7 +120,14 @@ template <typename T, int N, int COUNT> struct dwconv_row {
 
     __device__ __forceinline__ void take(int j, float (&values)[N]) const
     {
-        det_unpack<T, N>(pack[j], values);
+        waiting[j].take(values);
+    }
+
+    __device__ __forceinline__ void take(float (&values)[COUNT][N]) const
+    {
+#pragma unroll
+        for (int j = 0; j < COUNT; j++)
+            take(j, values[j]);
     }
 };
 
