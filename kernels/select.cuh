@@ -24,11 +24,12 @@
 
 /* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62
  * bits: the first histogram of all of them has 16 bins to the octave. */
-#define DET_SELECT_BIN_BITS 11
-#define DET_SELECT_BINS     (1 << DET_SELECT_BIN_BITS)
-#define DET_SELECT_OWN_BINS (DET_SELECT_BINS / DET_SELECT_THREADS)
-#define DET_SELECT_KEY_BITS 62
-#define DET_SELECT_SHIFT    (DET_SELECT_KEY_BITS - DET_SELECT_BIN_BITS)
+#define DET_SELECT_BIN_BITS   11
+#define DET_SELECT_BINS       (1 << DET_SELECT_BIN_BITS)
+#define DET_SELECT_OWN_BINS   (DET_SELECT_BINS / DET_SELECT_THREADS)
+#define DET_SELECT_KEY_BITS   62
+#define DET_SELECT_SHIFT      (DET_SELECT_KEY_BITS - DET_SELECT_BIN_BITS)
+#define DET_SELECT_NEXT_SHIFT (DET_SELECT_SHIFT - DET_SELECT_BIN_BITS) /* of a histogram of a bin */
 
 __device__ __forceinline__ uint64_t det_key(float score, uint32_t index)
 {
@@ -114,8 +115,9 @@ __device__ __forceinline__ uint32_t det_sum_above(uint32_t value)
     if (lane == 0)
         warp_sums[warp] = sum;
     __syncthreads();
-    for (unsigned above = warp + 1; above < DET_SELECT_WARPS; above++)
-        sum += warp_sums[above];
+#pragma unroll
+    for (unsigned above = 1; above < DET_SELECT_WARPS; above++)
+        sum += above > warp ? warp_sums[above] : 0;
     return sum - value;
 }
 
@@ -131,17 +133,25 @@ struct det_cut {
 template <typename Bins> __device__ __forceinline__ det_cut det_find_cut(Bins in_bin, uint32_t room)
 {
     DET_SHARED(uint32_t, cut, [3]);
-    uint32_t own = 0;
-    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++)
-        own += in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
+    uint32_t own_bin[DET_SELECT_OWN_BINS], own = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++) {
+        own_bin[i] = in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
+        own += own_bin[i];
+    }
     uint32_t above = det_sum_above(own);
     const uint32_t from_here = above + own;
     if (threadIdx.x == 0)
         cut[2] = from_here;
     if (above <= room && (from_here > room || threadIdx.x == 0)) { /* one thread */
         uint32_t bin = (threadIdx.x + 1) * DET_SELECT_OWN_BINS;
-        for (; bin > 0 && above + in_bin[bin - 1] <= room; bin--)
-            above += in_bin[bin - 1];
+        bool fits = true;
+#pragma unroll
+        for (int i = DET_SELECT_OWN_BINS - 1; i >= 0; i--) {
+            fits = fits && above + own_bin[i] <= room;
+            above += fits ? own_bin[i] : 0;
+            bin -= fits ? 1 : 0;
+        }
         cut[0] = bin;
         cut[1] = above;
     }
@@ -192,6 +202,31 @@ __device__ __forceinline__ uint64_t det_round_bound(const det_walk &walk)
     }
 }
 
+/* The block's keys in falling order, the first to thread 0. Only `count` are not 0, those of the
+ * first threads. A bitonic sort of as many, rounded up to a power of two: a warp's lanes exchange by
+ * shuffles, warps through memory, by turns: one barrier a step. */
+__device__ __forceinline__ uint64_t det_sort_keys(uint64_t key, uint32_t count)
+{
+    DET_SHARED(uint64_t, exchanged, [2][DET_SELECT_THREADS]);
+    const uint32_t thread = threadIdx.x;
+    int turn = 0;
+    for (uint32_t size = 2; size / 2 < count; size *= 2)
+        for (uint32_t step = size / 2; step > 0; step /= 2) {
+            uint64_t other;
+            if (step < 32) {
+                other = __shfl_xor_sync(DET_EVERY_LANE, key, step);
+            } else {
+                exchanged[turn][thread] = key;
+                __syncthreads();
+                other = exchanged[turn][thread ^ step];
+                turn = 1 - turn;
+            }
+            const bool falling = (thread & size) == 0, first = (thread & step) == 0;
+            key = (other > key) == (first == falling) ? other : key;
+        }
+    return key;
+}
+
 /* The walk's next keys in falling order, the first to thread 0, one to each thread; 0 to the
  * threads that are too many. For all threads of the block together. At least one key, up to
  * DET_SELECT_THREADS, while walk->left > 0. */
@@ -211,26 +246,11 @@ __device__ __forceinline__ uint64_t det_walk_next(det_walk *walk)
     });
     __syncthreads();
     const uint32_t taken = gathered[0];
-
-    /* Bitonic sort of as many as are taken, rounded up to a power of two. */
-    for (uint32_t size = 2; size / 2 < taken; size *= 2)
-        for (uint32_t step = size / 2; step > 0; step /= 2) {
-            const uint32_t first = 2 * thread - (thread & (step - 1)), second = first + step;
-            if (second < DET_SELECT_THREADS) {
-                const uint64_t a = round[first], b = round[second];
-                const bool falling = (first & size) == 0;
-                if (falling ? a < b : a > b) {
-                    round[first] = b;
-                    round[second] = a;
-                }
-            }
-            __syncthreads();
-        }
-    const uint64_t key = round[thread];
+    const uint64_t gathered_key = round[thread];
     __syncthreads(); /* before the next round is gathered */
     walk->left -= taken;
     walk->below = bound;
-    return key;
+    return det_sort_keys(gathered_key, taken);
 }
 
 #endif
