@@ -1,13 +1,12 @@
-/* Six kernels, of which the second looks at every logit, the fourth at every score, and the others
- * at few:
+/* Six kernels, of which the second looks at every logit, the next two at every score, and the
+ * others at few:
  *  1. counters are reset;
- *  2. scores: many blocks write each class' scores of each image side by side, and count its
- *     candidates in a histogram;
- *  3. division: where a bin holds more than its class' list has room for, and the bins above leave
- *     much of that empty (scores nearly equal: of a network that has learned little), many blocks
- *     count what is in the bin in a histogram of its own;
+ *  2. scores: many blocks write each class' scores of each image side by side, and find the least
+ *     and the highest of its candidates;
+ *  3. counting: many blocks count the candidates in a histogram between these: what scores there
+ *     are spreads over all of it, even where they are nearly or wholly equal;
  *  4. listing: many blocks put the best candidates of each class of each image on its list, LISTED
- *     of them at most: the histograms say from which key on;
+ *     of them at most: the histogram says from which key on;
  *  5. suppression: a block for each class of each image walks down its list (select.cuh) and keeps
  *     what may stay. Where that is not enough, it walks on down the scores below the list, as far
  *     as it must: no candidate is left out;
@@ -35,10 +34,11 @@
 struct problem {
     struct det_postprocess_settings settings;
     int32_t anchor_count, class_count;
-    int32_t tile_shift; /* a tile has 2^tile_shift anchors */
-    uint32_t stride;    /* scores of a list: the anchors, rounded up to a VECTOR */
-    uint32_t listed;    /* most candidates on a list */
-    uint32_t per_class; /* most detections of a class */
+    int32_t tile_shift;  /* a tile has 2^tile_shift anchors */
+    int32_t anchor_bits; /* of an anchor's number */
+    uint32_t stride;     /* scores of a list: the anchors, rounded up to a VECTOR */
+    uint32_t listed;     /* most candidates on a list */
+    uint32_t per_class;  /* most detections of a class */
     const float (*anchors)[4];
     const float *logits, *encodings;
 };
@@ -52,9 +52,9 @@ __device__ __forceinline__ float score_threshold(const problem &p, int class_ind
 /* "List" is the number of a class of an image, image * K + class. "Place" is where a class'
  * detection stands in an image, class * per_class + rank: places rise as ties are ordered. */
 struct workspace {
-    float *scores; /* [n * K][stride], NaN after the last anchor's */
-    /* [n * K][2][DET_SELECT_BINS] the candidates' first histogram, and that of a bin */
-    uint32_t *bins;
+    float *scores;             /* [n * K][stride], NaN after the last anchor's */
+    uint32_t *least, *most;    /* [n * K] bits of the candidates' scores */
+    uint32_t *bins;            /* [n * K][DET_SELECT_BINS] the candidates' histogram */
     uint64_t *candidates;      /* [n * K][listed] keys, of anchors */
     uint32_t *candidate_count; /* [n * K] of them */
     uint64_t *kept;            /* [n * K][per_class] keys, of anchors */
@@ -65,41 +65,53 @@ struct workspace {
 
 /* --- histograms --- */
 
-__device__ __forceinline__ uint32_t *bins_of(const workspace &work, int64_t list, int level)
+__device__ __forceinline__ uint32_t *bins_of(const workspace &work, int64_t list)
 {
-    return work.bins + (2 * list + level) * DET_SELECT_BINS;
+    return work.bins + list * DET_SELECT_BINS;
 }
 
-/* Where a list ends. */
-struct list_end {
-    uint64_t first_key; /* what has keys from here up is on it, */
-    uint32_t held, all; /* that many of all candidates; */
-    bool divided;       /* or else the list could do with more of the bin below, */
-    uint64_t bin;       /* which begins here */
+/* Candidates of a list as numbers without gaps between one score and the next, in the order of
+ * their keys: a score's distance from the least, above; below it the complement of the anchor. */
+struct numbering {
+    uint32_t least;
+    int anchor_bits;
+    int shift; /* bins are 2^shift numbers wide */
 };
 
-/* As the first histogram alone says. A bin that would not fit is worth dividing where less than
- * half of the list is filled. */
-__device__ __forceinline__ list_end end_by_bins(const problem &p, const workspace &work,
-                                                int64_t list)
+__device__ __forceinline__ numbering numbering_of(const problem &p, const workspace &work,
+                                                  int64_t list)
 {
-    const det_cut cut = det_find_cut(bins_of(work, list, 0), p.listed);
-    const uint64_t first_key = (uint64_t)cut.bin << DET_SELECT_SHIFT;
-    const bool divided = cut.held < cut.all && cut.held < p.listed / 2;
-    return {first_key, cut.held, cut.all, divided, first_key - ((uint64_t)1 << DET_SELECT_SHIFT)};
+    const uint32_t least = work.least[list], most = work.most[list];
+    const uint64_t end = ((uint64_t)(most - least) + 1) << p.anchor_bits;
+    return {least, p.anchor_bits, det_bin_shift(end - 1)};
 }
 
-/* As both say. */
+__device__ __forceinline__ uint32_t bin_of(const numbering &n, float score, uint32_t anchor)
+{
+    const uint64_t above = (uint64_t)(__float_as_uint(score) - n.least) << n.anchor_bits;
+    return (uint32_t)((above + (((1U << n.anchor_bits) - 1) - anchor)) >> n.shift);
+}
+
+/* The least key that may be in a bin. */
+__device__ __forceinline__ uint64_t key_of_bin(const numbering &n, uint32_t bin)
+{
+    const uint64_t number = (uint64_t)bin << n.shift;
+    const uint32_t anchors = (1U << n.anchor_bits) - 1;
+    return det_key(__uint_as_float(n.least + (uint32_t)(number >> n.anchor_bits)),
+                   anchors - ((uint32_t)number & anchors));
+}
+
+/* Where a list ends: what has keys from here up is on it, that many of all candidates. */
+struct list_end {
+    uint64_t first_key;
+    uint32_t held, all;
+};
+
 __device__ __forceinline__ list_end end_of_list(const problem &p, const workspace &work,
                                                 int64_t list)
 {
-    list_end end = end_by_bins(p, work, list);
-    if (end.divided) {
-        const det_cut cut = det_find_cut(bins_of(work, list, 1), p.listed - end.held);
-        end.first_key = end.bin + ((uint64_t)cut.bin << DET_SELECT_NEXT_SHIFT);
-        end.held += cut.held;
-    }
-    return end;
+    const det_cut cut = det_find_cut(bins_of(work, list), p.listed);
+    return {key_of_bin(numbering_of(p, work, list), cut.bin), cut.held, cut.all};
 }
 
 /* Counts the warp's candidates. Those that share the first one's bin are counted together: where
@@ -125,14 +137,14 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_reset(workspace work, 
 {
     static_assert(DET_SELECT_OWN_BINS == 4, "a thread's bins are one vector");
     const int list = (int)blockIdx.x;
-    for (int level = 0; level < 2; level++) {
-        uint32_t *own_bins = bins_of(work, list, level) + threadIdx.x * DET_SELECT_OWN_BINS;
-        DET_CHECK_ACCESS(own_bins, sizeof(uint4));
-        *reinterpret_cast<uint4 *>(own_bins) = {0, 0, 0, 0};
-    }
+    uint32_t *own_bins = bins_of(work, list) + threadIdx.x * DET_SELECT_OWN_BINS;
+    DET_CHECK_ACCESS(own_bins, sizeof(uint4));
+    *reinterpret_cast<uint4 *>(own_bins) = {0, 0, 0, 0};
     if (threadIdx.x > 0)
         return;
     work.candidate_count[list] = 0;
+    work.least[list] = UINT32_MAX;
+    work.most[list] = 0;
     if (list < n) {
         work.merged_count[list] = 0;
         finite[list] = 1;
@@ -144,6 +156,24 @@ __device__ __forceinline__ float sigmoid(float logit)
     return __fdiv_rn(1, __fadd_rn(1, expf(-logit)));
 }
 
+/* Lowers `least` and raises `most` to what the warp's candidates have. */
+template <typename Bits>
+__device__ __forceinline__ void note_range(bool candidate, float score, Bits least, Bits most)
+{
+    if (__ballot_sync(DET_EVERY_LANE, candidate) == 0)
+        return;
+    uint32_t low = candidate ? __float_as_uint(score) : UINT32_MAX;
+    uint32_t high = candidate ? __float_as_uint(score) : 0;
+    for (int with = 16; with > 0; with /= 2) {
+        low = min(low, __shfl_xor_sync(DET_EVERY_LANE, low, with));
+        high = max(high, __shfl_xor_sync(DET_EVERY_LANE, high, with));
+    }
+    if (threadIdx.x % 32 == 0) {
+        atomicMin(least, low);
+        atomicMax(most, high);
+    }
+}
+
 /* Grid: anchors, columns of logits, images. Logits are read along the columns, scores are written
  * along the anchors. */
 __global__ void __launch_bounds__(TILE_THREADS)
@@ -151,6 +181,8 @@ __global__ void __launch_bounds__(TILE_THREADS)
 {
     DET_SHARED(float, score, [TILE_COLUMNS * (TILE_ANCHORS + 1)]); /* [width][anchors + 1] */
     DET_SHARED(float, threshold, [TILE_COLUMNS]);
+    DET_SHARED(uint32_t, least, [TILE_COLUMNS]);
+    DET_SHARED(uint32_t, most, [TILE_COLUMNS]);
     const int thread = (int)threadIdx.x, image = (int)blockIdx.z;
     const int columns = p.class_count + 1, anchors = 1 << p.tile_shift;
     const int first_anchor = (int)blockIdx.x * anchors;
@@ -158,8 +190,11 @@ __global__ void __launch_bounds__(TILE_THREADS)
     const int width = min(TILE_COLUMNS, columns - first_column), values = width << p.tile_shift;
     const int64_t first_row = (int64_t)image * p.anchor_count + first_anchor;
     bool sound = true;
-    if (thread < width)
+    if (thread < width) {
         threshold[thread] = score_threshold(p, max(first_column + thread - 1, 0));
+        least[thread] = UINT32_MAX;
+        most[thread] = 0;
+    }
     for (int begin = thread; begin < values; begin += TILE_LOADS * TILE_THREADS) {
         float logits[TILE_LOADS];
 #pragma unroll
@@ -199,7 +234,13 @@ __global__ void __launch_bounds__(TILE_THREADS)
         const float own = score[x * (anchors + 1) + y];
         if ((uint32_t)(first_anchor + y) < p.stride)
             work.scores[list * p.stride + first_anchor + y] = own;
-        count_candidates(bins_of(work, list, 0), own > threshold[x], det_first_bin(own));
+        note_range(own > threshold[x], own, &least[x], &most[x]);
+    }
+    __syncthreads();
+    if (thread < width && least[thread] <= most[thread]) { /* the background has none */
+        const int64_t list = (int64_t)image * p.class_count + first_column + thread - 1;
+        atomicMin(&work.least[list], least[thread]);
+        atomicMax(&work.most[list], most[thread]);
     }
 }
 
@@ -223,19 +264,14 @@ __device__ __forceinline__ span load_span(const problem &p, const workspace &wor
     return s;
 }
 
-__global__ void __launch_bounds__(BLOCK) detk_postprocess_divide(problem p, workspace work)
+__global__ void __launch_bounds__(BLOCK) detk_postprocess_count(problem p, workspace work)
 {
     const span s = load_span(p, work);
-    const list_end end = end_by_bins(p, work, s.list);
-    if (!end.divided)
-        return;
+    const numbering n = numbering_of(p, work, s.list);
 #pragma unroll
-    for (uint32_t k = 0; k < VECTOR; k++) {
-        const uint64_t place = det_key(s.score[k], s.anchor + k) - end.bin; /* huge when below */
-        const bool counted = s.score[k] > s.threshold && place >> DET_SELECT_SHIFT == 0;
-        count_candidates(bins_of(work, s.list, 1), counted,
-                         (uint32_t)(place >> DET_SELECT_NEXT_SHIFT));
-    }
+    for (uint32_t k = 0; k < VECTOR; k++)
+        count_candidates(bins_of(work, s.list), s.score[k] > s.threshold,
+                         bin_of(n, s.score[k], s.anchor + k));
 }
 
 __global__ void __launch_bounds__(BLOCK) detk_postprocess_list(problem p, workspace work)
@@ -366,10 +402,12 @@ static problem make_problem(const struct det_postprocess_settings *settings,
                             const float (*anchors)[4], int32_t anchor_count, int32_t class_count,
                             const float *logits, const float *encodings)
 {
-    problem p = {*settings, anchor_count, class_count, 0, 0, 0, 0, anchors, logits, encodings};
+    problem p = {*settings, anchor_count, class_count, 0, 0, 0, 0, 0, anchors, logits, encodings};
     while (p.tile_shift < TILE_SHIFTS && (class_count + 1) << p.tile_shift <= TILE_COLUMNS / 2)
         p.tile_shift++;
     p.tile_shift += TILE_ANCHOR_SHIFT;
+    while (p.anchor_bits < 31 && anchor_count > 1 << p.anchor_bits)
+        p.anchor_bits++;
     p.stride = ((uint32_t)anchor_count + VECTOR - 1) / VECTOR * VECTOR;
     p.listed = (uint32_t)(anchor_count < LISTED ? anchor_count : LISTED);
     p.per_class = (uint32_t)(settings->max_detections_per_class < anchor_count
@@ -395,7 +433,9 @@ static workspace lay_out(const problem &p, int32_t n, void *memory, size_t *byte
     workspace work;
     *bytes = 0;
     work.scores = take<float>(memory, bytes, lists * p.stride);
-    work.bins = take<uint32_t>(memory, bytes, lists * 2 * DET_SELECT_BINS);
+    work.bins = take<uint32_t>(memory, bytes, lists * DET_SELECT_BINS);
+    work.least = take<uint32_t>(memory, bytes, lists);
+    work.most = take<uint32_t>(memory, bytes, lists);
     work.candidates = take<uint64_t>(memory, bytes, lists * p.listed);
     work.candidate_count = take<uint32_t>(memory, bytes, lists);
     work.kept = take<uint64_t>(memory, bytes, kept);
@@ -437,7 +477,7 @@ cudaError_t detk_postprocess(cudaStream_t stream, const struct det_postprocess_s
                detections->finite);
     DET_LAUNCH(detk_postprocess_scores, tiles, TILE_THREADS, 0, stream, p, work,
                detections->finite);
-    DET_LAUNCH(detk_postprocess_divide, spans, BLOCK, 0, stream, p, work);
+    DET_LAUNCH(detk_postprocess_count, spans, BLOCK, 0, stream, p, work);
     DET_LAUNCH(detk_postprocess_list, spans, BLOCK, 0, stream, p, work);
     DET_LAUNCH(detk_postprocess_suppress, dim3(classes, images), BLOCK, 0, stream, p, work);
     DET_LAUNCH(detk_postprocess_merge, images, BLOCK, 0, stream, p, work, windows, *detections);
