@@ -272,7 +272,7 @@ double roofline_host_bytes(const struct roofline *s)
 }
 
 /* kernels/postprocess.cu: LISTED candidates of a class at most are walked down, in about two rounds
- * of three passes. */
+ * of four passes. */
 static void candidates(const struct roofline *s)
 {
     const double anchors = (double)s->batch * (double)s->graph->anchor_count;
@@ -283,9 +283,10 @@ static void candidates(const struct roofline *s)
     const double keys = lists * listed * 8, spans = (s->graph->anchor_count + 2047) / 2048;
     launch(s, NULL, "counters to zero", false, 0, bins, -1);
     launch(s, NULL, "candidates", false, 0, logits + encodings + scores, logits + encodings);
+    launch(s, NULL, "candidates, counting", false, 0, scores + bins, -1);
     launch_by_l2(s, NULL, "candidates, the best", false, 0, scores + bins + keys, -1,
                  scores + spans * bins + keys);
-    launch_by_l2(s, NULL, "suppression", false, 0, keys, 0, 6 * keys);
+    launch_by_l2(s, NULL, "suppression", false, 0, keys, 0, 8 * keys);
 }
 
 void roofline_around(const struct roofline *s)

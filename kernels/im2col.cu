@@ -5,27 +5,10 @@
 
 #define IM2COL_THREADS 256
 
-/* A column of a patch. */
-struct tap {
-    int ky, kx, channel;
-};
-
-__device__ __forceinline__ struct tap tap_of(const struct det_conv_shape &s, int column)
-{
-    const int k = column / s.in_c;
-    return {k / s.kernel_w, k % s.kernel_w, column % s.in_c};
-}
-
-__device__ __forceinline__ void next_channel(const struct det_conv_shape &s, struct tap *tap)
-{
-    if (++tap->channel < s.in_c)
-        return;
-    tap->channel = 0;
-    if (++tap->kx < s.kernel_w)
-        return;
-    tap->kx = 0;
-    tap->ky++;
-}
+/* Where columns are fetched alone: pixels of a thread that fetches N, least blocks of a
+ * multiprocessor. */
+#define IM2COL_PIXELS(N) (64 / (N))
+#define IM2COL_RESIDENT  4
 
 /* Patches `first` .. `first` + `count` - 1, and what stands in them outside the image. */
 template <typename T> struct patches {
@@ -33,9 +16,41 @@ template <typename T> struct patches {
     T outside;
 };
 
-/* N columns of one row, copied as they are. They are one piece of the input where N divides the
- * channels (WHOLE), else each is fetched alone. Columns beyond the kernel have ky >= kernel_h. */
-template <typename T, int N, bool WHOLE>
+/* Which pixel of which image a patch is of. */
+struct pixel {
+    int image, y, x;
+};
+
+__device__ __forceinline__ struct pixel pixel_at(const struct det_conv_shape &s, unsigned pixel)
+{
+    const int row = (int)(pixel / (unsigned)s.out_w), image = row / s.out_h;
+    return {image, row - image * s.out_h, (int)(pixel - (unsigned)row * (unsigned)s.out_w)};
+}
+
+/* The top left corner of its patch in the input. */
+__device__ __forceinline__ int64_t first_of(const struct det_conv_shape &s,
+                                            const struct pixel &pixel)
+{
+    const int top = pixel.y * s.stride - s.pad_top, left = pixel.x * s.stride - s.pad_left;
+    return (((int64_t)pixel.image * s.in_h + top) * s.in_w + left) * s.in_c;
+}
+
+/* By how much that moves from a pixel to the `by`th next of its row, and more where the row ends
+ * and where the image does. */
+struct walk {
+    int64_t to_pixel, to_row, to_image;
+};
+
+__device__ __forceinline__ struct walk walk_of(const struct det_conv_shape &s, int by)
+{
+    const int64_t row = (int64_t)s.in_w * s.in_c;
+    return {(int64_t)by * s.stride * s.in_c, (row - (int64_t)s.out_w * s.in_c) * s.stride,
+            (s.in_h - (int64_t)s.out_h * s.stride) * row};
+}
+
+/* N columns of one row, copied as they are: N divides the channels, so that they are one piece of
+ * the input. Columns beyond the kernel have ky >= kernel_h. */
+template <typename T, int N>
 __global__ void __launch_bounds__(IM2COL_THREADS)
     detk_im2col_rows(const struct det_conv_shape s, const struct patches<T> p, int width,
                      const T *in, T *columns)
@@ -44,32 +59,109 @@ __global__ void __launch_bounds__(IM2COL_THREADS)
     const unsigned at = det_tile_pixel();
     if (column >= width || at >= p.count)
         return;
-    const unsigned pixel = (unsigned)p.first + at;
-    const int row = (int)(pixel / (unsigned)s.out_w);
-    const int image = row / s.out_h;
-    const int top = row % s.out_h * s.stride - s.pad_top;
-    const int left = (int)(pixel % (unsigned)s.out_w) * s.stride - s.pad_left;
-    const int64_t first_row = (int64_t)image * s.in_h;
+    const struct pixel pixel = pixel_at(s, (unsigned)p.first + at);
+    const int tap = column / s.in_c, ky = tap / s.kernel_w;
+    const int iy = pixel.y * s.stride - s.pad_top + ky;
+    const int ix = pixel.x * s.stride - s.pad_left + tap - ky * s.kernel_w;
+    det_pack<T, N> piece;
+#pragma unroll
+    for (int k = 0; k < N; k++)
+        piece.at[k] = p.outside;
+    if (ky < s.kernel_h && det_inside(iy, s.in_h) && det_inside(ix, s.in_w))
+        piece =
+            det_load_pack<T, N>(in + (((int64_t)pixel.image * s.in_h + iy) * s.in_w + ix) * s.in_c +
+                                column - tap * s.in_c);
+    det_store_pack<T, N>(columns + (int64_t)at * width + column, piece);
+}
 
-    struct tap tap = tap_of(s, column);
-    det_pack<T, N> value;
-    constexpr int step = WHOLE ? N : 1;
+/* The same value, but the compiler forgets where it comes from: else it computes it anew wherever
+ * it is used. */
+__device__ __forceinline__ unsigned opaque(unsigned value)
+{
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
+/* N columns of a patch that is wholly inside the image, `count` of them in the kernel. */
+template <typename T, int N>
+__device__ __forceinline__ void gather_inside(const T *patch, const unsigned (&offset)[N],
+                                              int count, det_pack<T, N> &value)
+{
 #pragma unroll
-    for (int i = 0; i < N; i += step) {
-        const int iy = top + tap.ky, ix = left + tap.kx;
-        det_pack<T, step> piece;
+    for (int i = 0; i < N; i++)
+        if (i < count)
+            value.at[i] = det_load_pack<T, 1>(patch + offset[i]).at[0];
+}
+
+/* Of any patch: the first column is number `at` of row `ky` of the kernel, the patch's top left
+ * corner at row `top` of the image and value `left` of its rows. */
+template <typename T, int N>
+__device__ __forceinline__ void gather_at_edge(const struct det_conv_shape &s, const T *patch,
+                                               const unsigned (&offset)[N], int ky, int at, int top,
+                                               int left, det_pack<T, N> &value)
+{
 #pragma unroll
-        for (int k = 0; k < step; k++)
-            piece.at[k] = p.outside;
-        if (tap.ky < s.kernel_h && det_inside(iy, s.in_h) && det_inside(ix, s.in_w))
-            piece = det_load_pack<T, step>(in + ((first_row + iy) * s.in_w + ix) * s.in_c +
-                                           tap.channel);
-#pragma unroll
-        for (int k = 0; k < step; k++)
-            value.at[i + k] = piece.at[k];
-        next_channel(s, &tap);
+    for (int i = 0; i < N; i++) {
+        if (ky < s.kernel_h && det_inside(top + ky, s.in_h) &&
+            det_inside(left + at, s.in_w * s.in_c))
+            value.at[i] = det_load_pack<T, 1>(patch + offset[i]).at[0];
+        if (++at == s.kernel_w * s.in_c) {
+            at = 0;
+            ky++;
+        }
     }
-    det_store_pack<T, N>(columns + (int64_t)at * width + column, value);
+}
+
+/* The same N columns of IM2COL_PIXELS(N) rows, each value fetched alone: where in the image they are
+ * from a patch's corner on is found once. A row of the kernel is adjacent values of a row of the
+ * image. */
+template <typename T, int N>
+__global__ void __launch_bounds__(IM2COL_THREADS, IM2COL_RESIDENT)
+    detk_im2col_values(const struct det_conv_shape s, const struct patches<T> p, int width,
+                       const T *in, T *columns)
+{
+    const int column = det_tile_vector() * N, kernel_row = s.kernel_w * s.in_c;
+    unsigned at = blockIdx.x * (blockDim.y * IM2COL_PIXELS(N)) + threadIdx.y;
+    if (column >= width || at >= p.count)
+        return;
+    const int first_ky = column / kernel_row, first_at = column - first_ky * kernel_row;
+    const int count = s.kernel_h * kernel_row - column;
+    unsigned offset[N];
+#pragma unroll
+    for (int i = 0, ky = first_ky, value = first_at; i < N; i++) {
+        offset[i] = opaque((unsigned)(ky * s.in_w * s.in_c + value));
+        if (++value == kernel_row) {
+            value = 0;
+            ky++;
+        }
+    }
+    const struct walk walk = walk_of(s, (int)blockDim.y);
+    struct pixel pixel = pixel_at(s, (unsigned)p.first + at);
+    const T *patch = in + first_of(s, pixel);
+    T *to = columns + (int64_t)at * width + column;
+    for (int k = 0; k < IM2COL_PIXELS(N) && at < p.count; k++) {
+        const int top = pixel.y * s.stride - s.pad_top, left = pixel.x * s.stride - s.pad_left;
+        det_pack<T, N> value;
+#pragma unroll
+        for (int i = 0; i < N; i++)
+            value.at[i] = p.outside;
+        if (top >= 0 && left >= 0 && top + s.kernel_h <= s.in_h && left + s.kernel_w <= s.in_w)
+            gather_inside<T, N>(patch, offset, count, value);
+        else
+            gather_at_edge<T, N>(s, patch, offset, (int)opaque((unsigned)first_ky),
+                                 (int)opaque((unsigned)first_at), top, left * s.in_c, value);
+        det_store_pack<T, N>(to, value);
+        at += blockDim.y;
+        to += (int64_t)blockDim.y * width;
+        patch += walk.to_pixel;
+        for (pixel.x += (int)blockDim.y; pixel.x >= s.out_w; pixel.x -= s.out_w) {
+            patch += walk.to_row;
+            if (++pixel.y < s.out_h)
+                continue;
+            pixel.y = 0;
+            patch += walk.to_image;
+        }
+    }
 }
 
 /* N channels of one input: the sum over the patches that it is in. */
@@ -120,13 +212,13 @@ static void im2col(cudaStream_t stream, const struct det_conv_shape *s,
     const T *from = static_cast<const T *>(in);
     T *to = static_cast<T *>(columns);
     const struct det_tile tile = det_tile_of(width / n, IM2COL_THREADS, IM2COL_THREADS);
-    const dim3 grid = det_tile_grid(tile, patches.count);
     if (s->in_c % n == 0)
-        DET_LAUNCH((detk_im2col_rows<T, n, true>), grid, tile.block, 0, stream, *s, patches, width,
-                   from, to);
+        DET_LAUNCH((detk_im2col_rows<T, n>), det_tile_grid(tile, patches.count), tile.block, 0,
+                   stream, *s, patches, width, from, to);
     else
-        DET_LAUNCH((detk_im2col_rows<T, n, false>), grid, tile.block, 0, stream, *s, patches, width,
-                   from, to);
+        DET_LAUNCH((detk_im2col_values<T, n>),
+                   det_tile_grid(tile, det_ceil_div(patches.count, IM2COL_PIXELS(n))), tile.block,
+                   0, stream, *s, patches, width, from, to);
 }
 
 template <typename T, int N>

@@ -1,39 +1,44 @@
-/* Five kernels, of which the second looks at every logit, the third at every score, and the others
- * at few:
+/* Six kernels, of which the second looks at every logit, the next two at every score, and the
+ * others at few:
  *  1. counters are reset;
- *  2. scores: many blocks write each class' scores of each image side by side, and count its
- *     candidates in a histogram;
- *  3. listing: many blocks put the best candidates of each class of each image on its list, LISTED
- *     of them at most: the histogram says from which bin on;
- *  4. suppression: a block for each class of each image walks down its list (select.cuh) and keeps
+ *  2. scores: many blocks write each class' scores of each image side by side, and find the least
+ *     and the highest of its candidates;
+ *  3. counting: many blocks count the candidates in a histogram between these: what scores there
+ *     are spreads over all of it, even where they are nearly or wholly equal;
+ *  4. listing: many blocks put the best candidates of each class of each image on its list, LISTED
+ *     of them at most: the histogram says from which key on;
+ *  5. suppression: a block for each class of each image walks down its list (select.cuh) and keeps
  *     what may stay. Where that is not enough, it walks on down the scores below the list, as far
  *     as it must: no candidate is left out;
- *  5. merging: a block for each image walks down the list of what was kept.
- * Where boxes and overlaps are computed, every operation rounds once, as in model/: no contraction
- * into fma. */
+ *  6. merging: a block for each image walks down the list of what was kept. */
 #include "postprocess.h"
-#include "select.cuh"
+#include "postprocess_keep.cuh"
 #include "vec.cuh"
 
 #define BLOCK DET_SELECT_THREADS
-#define TILE_THREADS \
-    256 /* of a block of the second kernel, its most columns of logits, its anchors: whole warps */
-#define TILE_COLUMNS 32
-#define TILE_ANCHORS 64
-#define VECTOR       4 /* scores of a thread of the third kernel: of a block, a span */
-#define SPAN         (VECTOR * BLOCK)           /* anchors */
-#define LISTED       (DET_SELECT_LOADS * BLOCK) /* what a walk loads at once */
 
-struct alignas(16) box {
-    float ymin, xmin, ymax, xmax;
-};
+/* A block of the second kernel: its threads, its most columns of logits, its anchors then (whole
+ * warps; fewer columns leave room for more, up to 2^TILE_SHIFTS times as many), and how many loads
+ * of a thread are on their way at a time. */
+#define TILE_THREADS      256
+#define TILE_COLUMNS      32
+#define TILE_ANCHOR_SHIFT 6
+#define TILE_ANCHORS      (1 << TILE_ANCHOR_SHIFT)
+#define TILE_SHIFTS       4
+#define TILE_LOADS        4
+
+#define VECTOR 4                /* scores of a thread where all are looked at: of a block, a span */
+#define SPAN   (VECTOR * BLOCK) /* anchors */
+#define LISTED (DET_SELECT_LOADS * BLOCK) /* what a walk loads at once */
 
 struct problem {
     struct det_postprocess_settings settings;
     int32_t anchor_count, class_count;
-    uint32_t stride;    /* scores of a list: the anchors, rounded up to a VECTOR */
-    uint32_t listed;    /* most candidates on a list */
-    uint32_t per_class; /* most detections of a class */
+    int32_t tile_shift;  /* a tile has 2^tile_shift anchors */
+    int32_t anchor_bits; /* of an anchor's number */
+    uint32_t stride;     /* scores of a list: the anchors, rounded up to a VECTOR */
+    uint32_t listed;     /* most candidates on a list */
+    uint32_t per_class;  /* most detections of a class */
     const float (*anchors)[4];
     const float *logits, *encodings;
 };
@@ -48,7 +53,8 @@ __device__ __forceinline__ float score_threshold(const problem &p, int class_ind
  * detection stands in an image, class * per_class + rank: places rise as ties are ordered. */
 struct workspace {
     float *scores;             /* [n * K][stride], NaN after the last anchor's */
-    uint32_t *bins;            /* [n * K][DET_SELECT_BINS] the candidates' first histogram */
+    uint32_t *least, *most;    /* [n * K] bits of the candidates' scores */
+    uint32_t *bins;            /* [n * K][DET_SELECT_BINS] the candidates' histogram */
     uint64_t *candidates;      /* [n * K][listed] keys, of anchors */
     uint32_t *candidate_count; /* [n * K] of them */
     uint64_t *kept;            /* [n * K][per_class] keys, of anchors */
@@ -57,93 +63,71 @@ struct workspace {
     uint32_t *merged_count;    /* [n] */
 };
 
-/* --- boxes --- */
+/* --- histograms --- */
 
-__device__ __forceinline__ float size_factor(float log_size)
+__device__ __forceinline__ uint32_t *bins_of(const workspace &work, int64_t list)
 {
-    return expf(log_size > 80.0f ? 80.0f : log_size);
+    return work.bins + list * DET_SELECT_BINS;
 }
 
-/* One axis of model/box_coder.c det_box_decode(). */
-__device__ __forceinline__ void decode_axis(float shift, float log_size, float shift_scale,
-                                            float size_scale, float low, float high, float *out_low,
-                                            float *out_high)
+/* Candidates of a list as numbers without gaps between one score and the next, in the order of
+ * their keys: a score's distance from the least, above; below it the complement of the anchor. */
+struct numbering {
+    uint32_t least;
+    int anchor_bits;
+    int shift; /* bins are 2^shift numbers wide */
+};
+
+__device__ __forceinline__ numbering numbering_of(const problem &p, const workspace &work,
+                                                  int64_t list)
 {
-    const float anchor_size = __fsub_rn(high, low);
-    const float anchor_center = __fadd_rn(low, __fmul_rn(anchor_size, 0.5f));
-    const float size = __fmul_rn(size_factor(__fdiv_rn(log_size, size_scale)), anchor_size);
-    const float center =
-        __fadd_rn(__fmul_rn(__fdiv_rn(shift, shift_scale), anchor_size), anchor_center);
-    *out_low = __fsub_rn(center, __fmul_rn(size, 0.5f));
-    *out_high = __fadd_rn(center, __fmul_rn(size, 0.5f));
+    const uint32_t least = work.least[list], most = work.most[list];
+    const uint64_t end = ((uint64_t)(most - least) + 1) << p.anchor_bits;
+    return {least, p.anchor_bits, det_bin_shift(end - 1)};
 }
 
-__device__ __forceinline__ box decode(const problem &p, int image, uint32_t anchor)
+__device__ __forceinline__ uint32_t bin_of(const numbering &n, float score, uint32_t anchor)
 {
-    const struct det_box_coder &coder = p.settings.coder;
-    float e[4], a[4];
-    det_load<float, 4>(p.encodings + ((int64_t)image * p.anchor_count + anchor) * 4, e);
-    det_load<float, 4>(p.anchors[anchor], a);
-    box b;
-    decode_axis(e[0], e[2], coder.y_scale, coder.height_scale, a[0], a[2], &b.ymin, &b.ymax);
-    decode_axis(e[1], e[3], coder.x_scale, coder.width_scale, a[1], a[3], &b.xmin, &b.xmax);
-    return b;
+    const uint64_t above = (uint64_t)(__float_as_uint(score) - n.least) << n.anchor_bits;
+    return (uint32_t)((above + (((1U << n.anchor_bits) - 1) - anchor)) >> n.shift);
 }
 
-__device__ __forceinline__ bool is_finite(const box &b)
+/* The least key that may be in a bin. */
+__device__ __forceinline__ uint64_t key_of_bin(const numbering &n, uint32_t bin)
 {
-    return isfinite(b.ymin) && isfinite(b.xmin) && isfinite(b.ymax) && isfinite(b.xmax);
+    const uint64_t number = (uint64_t)bin << n.shift;
+    const uint32_t anchors = (1U << n.anchor_bits) - 1;
+    return det_key(__uint_as_float(n.least + (uint32_t)(number >> n.anchor_bits)),
+                   anchors - ((uint32_t)number & anchors));
 }
 
-__device__ __forceinline__ float least(float a, float b)
+/* Where a list ends: what has keys from here up is on it, that many of all candidates. */
+struct list_end {
+    uint64_t first_key;
+    uint32_t held, all;
+};
+
+__device__ __forceinline__ list_end end_of_list(const problem &p, const workspace &work,
+                                                int64_t list)
 {
-    return a < b ? a : b;
+    const det_cut cut = det_find_cut(bins_of(work, list), p.listed);
+    return {key_of_bin(numbering_of(p, work, list), cut.bin), cut.held, cut.all};
 }
 
-__device__ __forceinline__ float most(float a, float b)
+/* Counts the warp's candidates. Those that share the first one's bin are counted together: where
+ * all scores are equal, an atomic of each would be as slow as one thread. */
+__device__ __forceinline__ void count_candidates(uint32_t *bins, bool candidate, uint32_t bin)
 {
-    return a > b ? a : b;
-}
-
-__device__ __forceinline__ float area(const box &b)
-{
-    return __fmul_rn(__fsub_rn(b.ymax, b.ymin), __fsub_rn(b.xmax, b.xmin));
-}
-
-/* An IoU that is NaN (areas that overflow) suppresses. */
-__device__ __forceinline__ bool overlaps(const box &a, const box &b, float threshold)
-{
-    const float area_a = area(a), area_b = area(b);
-    float iou = 0;
-    if (area_a > 0 && area_b > 0) {
-        const float height = most(__fsub_rn(least(a.ymax, b.ymax), most(a.ymin, b.ymin)), 0);
-        const float width = most(__fsub_rn(least(a.xmax, b.xmax), most(a.xmin, b.xmin)), 0);
-        const float shared = __fmul_rn(height, width);
-        iou = __fdiv_rn(shared, __fsub_rn(__fadd_rn(area_a, area_b), shared));
-    }
-    return !(iou <= threshold);
-}
-
-__device__ __forceinline__ float clip(float value, float low, float high)
-{
-    return most(least(value, high), low);
-}
-
-/* Clips to the window and moves to its frame when wanted; false when nothing is left. */
-__device__ __forceinline__ bool place_box(box *b, const float *window, bool change_frame)
-{
-    const float ymin = window[0], xmin = window[1], ymax = window[2], xmax = window[3];
-    *b = {clip(b->ymin, ymin, ymax), clip(b->xmin, xmin, xmax), clip(b->ymax, ymin, ymax),
-          clip(b->xmax, xmin, xmax)};
-    if (!(area(*b) > 0))
-        return false;
-    if (change_frame) {
-        const float to_y = __fdiv_rn(1, __fsub_rn(ymax, ymin));
-        const float to_x = __fdiv_rn(1, __fsub_rn(xmax, xmin));
-        *b = {__fmul_rn(__fsub_rn(b->ymin, ymin), to_y), __fmul_rn(__fsub_rn(b->xmin, xmin), to_x),
-              __fmul_rn(__fsub_rn(b->ymax, ymin), to_y), __fmul_rn(__fsub_rn(b->xmax, xmin), to_x)};
-    }
-    return true;
+    const unsigned mask = __ballot_sync(DET_EVERY_LANE, candidate);
+    if (mask == 0)
+        return;
+    const int lane = (int)threadIdx.x % 32, first = __ffs((int)mask) - 1;
+    const uint32_t first_bin = __shfl_sync(DET_EVERY_LANE, bin, first);
+    const unsigned together = __ballot_sync(DET_EVERY_LANE, candidate && bin == first_bin);
+    if (lane == first)
+        atomicAdd(&bins[first_bin], (uint32_t)__popc(together));
+    else if (candidate && bin != first_bin)
+        atomicAdd(&bins[bin], 1U);
 }
 
 /* --- kernels --- */
@@ -153,13 +137,14 @@ __global__ void __launch_bounds__(BLOCK) detk_postprocess_reset(workspace work, 
 {
     static_assert(DET_SELECT_OWN_BINS == 4, "a thread's bins are one vector");
     const int list = (int)blockIdx.x;
-    uint32_t *own_bins =
-        work.bins + (int64_t)list * DET_SELECT_BINS + threadIdx.x * DET_SELECT_OWN_BINS;
+    uint32_t *own_bins = bins_of(work, list) + threadIdx.x * DET_SELECT_OWN_BINS;
     DET_CHECK_ACCESS(own_bins, sizeof(uint4));
     *reinterpret_cast<uint4 *>(own_bins) = {0, 0, 0, 0};
     if (threadIdx.x > 0)
         return;
     work.candidate_count[list] = 0;
+    work.least[list] = UINT32_MAX;
+    work.most[list] = 0;
     if (list < n) {
         work.merged_count[list] = 0;
         finite[list] = 1;
@@ -171,21 +156,22 @@ __device__ __forceinline__ float sigmoid(float logit)
     return __fdiv_rn(1, __fadd_rn(1, expf(-logit)));
 }
 
-/* Counts the warp's candidates. Those that share the first one's bin are counted together: where
- * all scores are equal, an atomic of each would be as slow as one thread. */
-__device__ __forceinline__ void count_candidates(uint32_t *bins, bool candidate, float score)
+/* Lowers `least` and raises `most` to what the warp's candidates have. */
+template <typename Bits>
+__device__ __forceinline__ void note_range(bool candidate, float score, Bits least, Bits most)
 {
-    const unsigned mask = __ballot_sync(DET_EVERY_LANE, candidate);
-    if (mask == 0)
+    if (__ballot_sync(DET_EVERY_LANE, candidate) == 0)
         return;
-    const int lane = (int)threadIdx.x % 32, first = __ffs((int)mask) - 1;
-    const uint32_t bin = det_first_bin(score);
-    const uint32_t first_bin = __shfl_sync(DET_EVERY_LANE, bin, first);
-    const unsigned together = __ballot_sync(DET_EVERY_LANE, candidate && bin == first_bin);
-    if (lane == first)
-        atomicAdd(&bins[first_bin], (uint32_t)__popc(together));
-    else if (candidate && bin != first_bin)
-        atomicAdd(&bins[bin], 1U);
+    uint32_t low = candidate ? __float_as_uint(score) : UINT32_MAX;
+    uint32_t high = candidate ? __float_as_uint(score) : 0;
+    for (int with = 16; with > 0; with /= 2) {
+        low = min(low, __shfl_xor_sync(DET_EVERY_LANE, low, with));
+        high = max(high, __shfl_xor_sync(DET_EVERY_LANE, high, with));
+    }
+    if (threadIdx.x % 32 == 0) {
+        atomicMin(least, low);
+        atomicMax(most, high);
+    }
 }
 
 /* Grid: anchors, columns of logits, images. Logits are read along the columns, scores are written
@@ -193,29 +179,45 @@ __device__ __forceinline__ void count_candidates(uint32_t *bins, bool candidate,
 __global__ void __launch_bounds__(TILE_THREADS)
     detk_postprocess_scores(problem p, workspace work, int *finite)
 {
-    DET_SHARED(float, score, [TILE_COLUMNS][TILE_ANCHORS + 1]);
+    DET_SHARED(float, score, [TILE_COLUMNS * (TILE_ANCHORS + 1)]); /* [width][anchors + 1] */
     DET_SHARED(float, threshold, [TILE_COLUMNS]);
+    DET_SHARED(uint32_t, least, [TILE_COLUMNS]);
+    DET_SHARED(uint32_t, most, [TILE_COLUMNS]);
     const int thread = (int)threadIdx.x, image = (int)blockIdx.z;
-    const int columns = p.class_count + 1;
-    const int first_anchor = (int)blockIdx.x * TILE_ANCHORS;
+    const int columns = p.class_count + 1, anchors = 1 << p.tile_shift;
+    const int first_anchor = (int)blockIdx.x * anchors;
     const int first_column = (int)blockIdx.y * TILE_COLUMNS;
-    const int width = min(TILE_COLUMNS, columns - first_column);
+    const int width = min(TILE_COLUMNS, columns - first_column), values = width << p.tile_shift;
     const int64_t first_row = (int64_t)image * p.anchor_count + first_anchor;
     bool sound = true;
-    if (thread < width)
+    if (thread < width) {
         threshold[thread] = score_threshold(p, max(first_column + thread - 1, 0));
-    for (int i = thread; i < TILE_ANCHORS * width; i += TILE_THREADS) {
-        const int y = i / width, x = i % width;
-        float logit = NAN; /* no candidate */
-        if (first_anchor + y < p.anchor_count) {
-            logit = p.logits[(first_row + y) * columns + first_column + x];
-            sound = sound && isfinite(logit);
-        }
-        score[x][y] = sigmoid(logit);
+        least[thread] = UINT32_MAX;
+        most[thread] = 0;
     }
-    if (blockIdx.y == 0 && thread < TILE_ANCHORS && first_anchor + thread < p.anchor_count) {
-        float encoding[4];
-        det_load<float, 4>(p.encodings + (first_row + thread) * 4, encoding);
+    for (int begin = thread; begin < values; begin += TILE_LOADS * TILE_THREADS) {
+        float logits[TILE_LOADS];
+#pragma unroll
+        for (int k = 0; k < TILE_LOADS; k++) {
+            const int i = begin + k * TILE_THREADS, y = i / width, x = i - y * width;
+            logits[k] = NAN; /* no candidate */
+            if (i < values && first_anchor + y < p.anchor_count) {
+                const float logit = p.logits[(first_row + y) * columns + first_column + x];
+                sound = sound && isfinite(logit);
+                logits[k] = logit;
+            }
+        }
+#pragma unroll
+        for (int k = 0; k < TILE_LOADS; k++) {
+            const int i = begin + k * TILE_THREADS, y = i / width, x = i - y * width;
+            if (i < values)
+                score[x * (anchors + 1) + y] = sigmoid(logits[k]);
+        }
+    }
+    for (int y = thread; blockIdx.y == 0 && y < anchors; y += TILE_THREADS) {
+        float encoding[4] = {0, 0, 0, 0};
+        if (first_anchor + y < p.anchor_count)
+            det_load<float, 4>(p.encodings + (first_row + y) * 4, encoding);
         for (int k = 0; k < 4; k++)
             sound = sound && isfinite(encoding[k]);
     }
@@ -223,98 +225,112 @@ __global__ void __launch_bounds__(TILE_THREADS)
         finite[image] = 0; /* whoever writes, writes this */
     __syncthreads();
 
-    for (int i = thread; i < TILE_ANCHORS * width; i += TILE_THREADS) {
-        const int x = i / TILE_ANCHORS, y = i % TILE_ANCHORS;
+    for (int i = thread; i < values; i += TILE_THREADS) {
+        const int x = i >> p.tile_shift, y = i & (anchors - 1);
         const int class_index = first_column + x - 1; /* column 0 is the background */
         if (class_index < 0)
             continue; /* all of the warp */
         const int64_t list = (int64_t)image * p.class_count + class_index;
-        const float own = score[x][y];
+        const float own = score[x * (anchors + 1) + y];
         if ((uint32_t)(first_anchor + y) < p.stride)
             work.scores[list * p.stride + first_anchor + y] = own;
-        count_candidates(work.bins + list * DET_SELECT_BINS, own > threshold[x], own);
+        note_range(own > threshold[x], own, &least[x], &most[x]);
+    }
+    __syncthreads();
+    if (thread < width && least[thread] <= most[thread]) { /* the background has none */
+        const int64_t list = (int64_t)image * p.class_count + first_column + thread - 1;
+        atomicMin(&work.least[list], least[thread]);
+        atomicMax(&work.most[list], most[thread]);
     }
 }
 
-/* Where a list ends: what its histogram's bins from here on hold is on it. */
-__device__ __forceinline__ det_cut end_of_list(const problem &p, const workspace &work,
-                                               int64_t list)
-{
-    return det_find_cut(work.bins + list * DET_SELECT_BINS, p.listed);
-}
-
-__device__ __forceinline__ uint64_t first_key(const det_cut &cut)
-{
-    return (uint64_t)cut.bin << DET_SELECT_SHIFT;
-}
+/* A thread's scores of a list. */
+struct span {
+    int64_t list;
+    uint32_t anchor; /* the first score's */
+    float threshold, score[VECTOR];
+};
 
 /* Grid: classes, spans of anchors, images. */
+__device__ __forceinline__ span load_span(const problem &p, const workspace &work)
+{
+    const uint32_t anchor = blockIdx.y * SPAN + threadIdx.x * VECTOR;
+    span s = {(int64_t)blockIdx.z * p.class_count + blockIdx.x,
+              anchor,
+              score_threshold(p, (int)blockIdx.x),
+              {NAN, NAN, NAN, NAN}};
+    if (anchor < p.stride)
+        det_load<float, VECTOR>(work.scores + s.list * p.stride + anchor, s.score);
+    return s;
+}
+
+__global__ void __launch_bounds__(BLOCK) detk_postprocess_count(problem p, workspace work)
+{
+    const span s = load_span(p, work);
+    const numbering n = numbering_of(p, work, s.list);
+#pragma unroll
+    for (uint32_t k = 0; k < VECTOR; k++)
+        count_candidates(bins_of(work, s.list), s.score[k] > s.threshold,
+                         bin_of(n, s.score[k], s.anchor + k));
+}
+
 __global__ void __launch_bounds__(BLOCK) detk_postprocess_list(problem p, workspace work)
 {
-    const uint32_t anchor = blockIdx.y * SPAN + threadIdx.x * VECTOR, lane = threadIdx.x % 32;
-    const int64_t list = (int64_t)blockIdx.z * p.class_count + blockIdx.x;
-    float score[VECTOR] = {NAN, NAN, NAN, NAN};
-    if (anchor < p.stride)
-        det_load<float, VECTOR>(work.scores + list * p.stride + anchor, score);
-    const float threshold = score_threshold(p, (int)blockIdx.x);
-    const uint64_t bound = first_key(end_of_list(p, work, list));
+    const span s = load_span(p, work);
+    const uint32_t lane = threadIdx.x % 32;
+    const uint64_t bound = end_of_list(p, work, s.list).first_key;
+    uint64_t key[VECTOR];
+    unsigned masks[VECTOR];
+    uint32_t wanted_count = 0, begin = 0;
 #pragma unroll
     for (uint32_t k = 0; k < VECTOR; k++) {
-        const uint64_t key = det_key(score[k], anchor + k);
-        const bool wanted = score[k] > threshold && key >= bound;
-        const unsigned mask = __ballot_sync(DET_EVERY_LANE, wanted);
-        if (mask == 0)
-            continue;
-        uint32_t begin = 0;
-        if (lane == 0)
-            begin = atomicAdd(&work.candidate_count[list], (uint32_t)__popc(mask));
-        begin = __shfl_sync(DET_EVERY_LANE, begin, 0);
-        if (wanted)
-            work.candidates[list * p.listed + begin + __popc(mask & ((1U << lane) - 1))] = key;
+        key[k] = det_key(s.score[k], s.anchor + k);
+        masks[k] = __ballot_sync(DET_EVERY_LANE, s.score[k] > s.threshold && key[k] >= bound);
+        wanted_count += (uint32_t)__popc(masks[k]);
+    }
+    if (wanted_count == 0)
+        return;
+    if (lane == 0)
+        begin = atomicAdd(&work.candidate_count[s.list], wanted_count);
+    begin = __shfl_sync(DET_EVERY_LANE, begin, 0);
+#pragma unroll
+    for (uint32_t k = 0; k < VECTOR; k++) {
+        const uint32_t at = begin + (uint32_t)__popc(masks[k] & ((1U << lane) - 1));
+        if (masks[k] >> lane & 1)
+            work.candidates[s.list * p.listed + at] = key[k];
+        begin += (uint32_t)__popc(masks[k]);
     }
 }
 
-/* The first thread that says true, or BLOCK. Has one barrier: the next call must use other flags,
- * or come after another. */
-template <typename Flags> __device__ __forceinline__ uint32_t first_thread(bool value, Flags flags)
+__device__ __forceinline__ box decode(const problem &p, int image, uint32_t anchor)
 {
-    const unsigned mask = __ballot_sync(DET_EVERY_LANE, value);
-    if (threadIdx.x % 32 == 0)
-        flags[threadIdx.x / 32] = mask;
-    __syncthreads();
-    for (uint32_t warp = 0; warp < DET_SELECT_WARPS; warp++) {
-        const uint32_t found = flags[warp];
-        if (found != 0)
-            return warp * 32 + (uint32_t)__ffs((int)found) - 1;
-    }
-    return BLOCK;
+    float encoding[4], corners[4];
+    det_load<float, 4>(p.encodings + ((int64_t)image * p.anchor_count + anchor) * 4, encoding);
+    det_load<float, 4>(p.anchors[anchor], corners);
+    return decode_box(p.settings.coder, encoding, corners);
 }
 
-/* Grid: classes, images. In a round each thread has a candidate; the first that still stands is
- * kept and strikes out what it overlaps, as long as one stands. */
+/* Grid: classes, images. In a round each thread has a candidate. */
 __global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p, workspace work)
 {
     DET_SHARED(box, boxes, [BLOCK]);
-    DET_SHARED(uint32_t, standing_masks, [2][DET_SELECT_WARPS]); /* by turns: one barrier a step */
+    DET_SHARED(box, near, [NEAR]);
     DET_SHARED(uint32_t, merged_begin, [1]);
     const int class_index = (int)blockIdx.x, image = (int)blockIdx.y;
     const uint32_t thread = threadIdx.x;
     const int64_t list = (int64_t)image * p.class_count + class_index;
-    const float threshold = p.settings.iou_threshold;
-    uint64_t *kept = work.kept + list * p.per_class;
-    box *kept_boxes = work.kept_boxes + list * p.per_class;
-    uint32_t count = 0; /* kept */
-    int turn = 0;
+    kept_list kept = {work.kept + list * p.per_class, work.kept_boxes + list * p.per_class, 0,
+                      p.per_class};
     bool on_list = true;
     det_walk walk = det_walk_keys(work.candidates + list * p.listed, work.candidate_count[list]);
-    while (count < p.per_class) {
+    while (kept.count < kept.most) {
         if (walk.left == 0) {
             if (!on_list)
                 break;
             on_list = false;
-            const det_cut cut = end_of_list(p, work, list);
+            const list_end end = end_of_list(p, work, list);
             walk = det_walk_scores(work.scores + list * p.stride, score_threshold(p, class_index),
-                                   (uint32_t)p.anchor_count, cut.all - cut.held, first_key(cut));
+                                   (uint32_t)p.anchor_count, end.all - end.held, end.first_key);
             continue;
         }
         const uint64_t key = det_walk_next(&walk);
@@ -324,32 +340,15 @@ __global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p,
             own = decode(p, image, det_key_index(key));
             standing = is_finite(own);
         }
-        for (uint32_t k = 0; standing && k < count; k++)
-            standing = !overlaps(own, kept_boxes[k], threshold);
-        boxes[thread] = own;
-        while (count < p.per_class) {
-            const uint32_t first = first_thread(standing, standing_masks[turn]);
-            if (first == BLOCK)
-                break;
-            if (thread == first) {
-                kept[count] = key;
-                kept_boxes[count] = own;
-                standing = false;
-            }
-            const box winner = boxes[first];
-            if (standing)
-                standing = !overlaps(own, winner, threshold);
-            count++;
-            turn = 1 - turn;
-        }
+        keep_of_round(key, own, standing, p.settings.iou_threshold, boxes, near, &kept);
     }
 
     if (thread == 0)
-        merged_begin[0] = atomicAdd(&work.merged_count[image], count);
+        merged_begin[0] = atomicAdd(&work.merged_count[image], kept.count);
     __syncthreads();
     uint64_t *merged = work.merged + (int64_t)image * p.class_count * p.per_class + merged_begin[0];
-    for (uint32_t k = thread; k < count; k += BLOCK)
-        merged[k] = det_key(det_key_score(kept[k]), (uint32_t)class_index * p.per_class + k);
+    for (uint32_t k = thread; k < kept.count; k += BLOCK)
+        merged[k] = det_key(det_key_score(kept.keys[k]), (uint32_t)class_index * p.per_class + k);
 }
 
 /* Grid: images. */
@@ -403,7 +402,12 @@ static problem make_problem(const struct det_postprocess_settings *settings,
                             const float (*anchors)[4], int32_t anchor_count, int32_t class_count,
                             const float *logits, const float *encodings)
 {
-    problem p = {*settings, anchor_count, class_count, 0, 0, 0, anchors, logits, encodings};
+    problem p = {*settings, anchor_count, class_count, 0, 0, 0, 0, 0, anchors, logits, encodings};
+    while (p.tile_shift < TILE_SHIFTS && (class_count + 1) << p.tile_shift <= TILE_COLUMNS / 2)
+        p.tile_shift++;
+    p.tile_shift += TILE_ANCHOR_SHIFT;
+    while (p.anchor_bits < 31 && anchor_count > 1 << p.anchor_bits)
+        p.anchor_bits++;
     p.stride = ((uint32_t)anchor_count + VECTOR - 1) / VECTOR * VECTOR;
     p.listed = (uint32_t)(anchor_count < LISTED ? anchor_count : LISTED);
     p.per_class = (uint32_t)(settings->max_detections_per_class < anchor_count
@@ -430,6 +434,8 @@ static workspace lay_out(const problem &p, int32_t n, void *memory, size_t *byte
     *bytes = 0;
     work.scores = take<float>(memory, bytes, lists * p.stride);
     work.bins = take<uint32_t>(memory, bytes, lists * DET_SELECT_BINS);
+    work.least = take<uint32_t>(memory, bytes, lists);
+    work.most = take<uint32_t>(memory, bytes, lists);
     work.candidates = take<uint64_t>(memory, bytes, lists * p.listed);
     work.candidate_count = take<uint32_t>(memory, bytes, lists);
     work.kept = take<uint64_t>(memory, bytes, kept);
@@ -464,14 +470,15 @@ cudaError_t detk_postprocess(cudaStream_t stream, const struct det_postprocess_s
     const problem p = make_problem(settings, anchors, anchor_count, class_count, logits, encodings);
     const workspace work = lay_out(p, n, memory, &bytes);
     const unsigned images = (unsigned)n, classes = (unsigned)class_count;
-    const dim3 tiles(blocks(anchor_count, TILE_ANCHORS), blocks(class_count + 1, TILE_COLUMNS),
+    const dim3 tiles(blocks(anchor_count, 1 << p.tile_shift), blocks(class_count + 1, TILE_COLUMNS),
                      images);
+    const dim3 spans(classes, blocks(anchor_count, SPAN), images);
     DET_LAUNCH(detk_postprocess_reset, images * classes, BLOCK, 0, stream, work, n,
                detections->finite);
     DET_LAUNCH(detk_postprocess_scores, tiles, TILE_THREADS, 0, stream, p, work,
                detections->finite);
-    DET_LAUNCH(detk_postprocess_list, dim3(classes, blocks(anchor_count, SPAN), images), BLOCK, 0,
-               stream, p, work);
+    DET_LAUNCH(detk_postprocess_count, spans, BLOCK, 0, stream, p, work);
+    DET_LAUNCH(detk_postprocess_list, spans, BLOCK, 0, stream, p, work);
     DET_LAUNCH(detk_postprocess_suppress, dim3(classes, images), BLOCK, 0, stream, p, work);
     DET_LAUNCH(detk_postprocess_merge, images, BLOCK, 0, stream, p, work, windows, *detections);
     return cudaGetLastError();

@@ -6,9 +6,9 @@
  * that their bits rise with them; of equal scores the lower index makes the larger key. Keys are
  * unique, and so the result does not depend on the order of the list.
  *
- * Cost of a round: at most one key in a thread is sorted, and the list is read once more than there
- * are histograms: none when what is left fits in a round, mostly one or two (16 bins to the octave,
- * then 2048 in each of these), seldom more. */
+ * Cost of a round: at most one key in a thread is sorted. Where what is left does not fit, the list
+ * is read once more, and twice for each histogram of 2048 bins over what keys there are: mostly one,
+ * seldom more. */
 #ifndef DET_KERNELS_SELECT_CUH
 #define DET_KERNELS_SELECT_CUH
 
@@ -22,13 +22,9 @@
 
 #define DET_SELECT_LOADS 8 /* of a thread, at a time */
 
-/* Histograms: bins in all and of a thread. Scores are at most 1, so that keys have no more than 62
- * bits: the first histogram of all of them has 16 bins to the octave. */
-#define DET_SELECT_BIN_BITS 11
-#define DET_SELECT_BINS     (1 << DET_SELECT_BIN_BITS)
+/* Histograms: bins in all and of a thread. */
+#define DET_SELECT_BINS     2048
 #define DET_SELECT_OWN_BINS (DET_SELECT_BINS / DET_SELECT_THREADS)
-#define DET_SELECT_KEY_BITS 62
-#define DET_SELECT_SHIFT    (DET_SELECT_KEY_BITS - DET_SELECT_BIN_BITS)
 
 __device__ __forceinline__ uint64_t det_key(float score, uint32_t index)
 {
@@ -45,10 +41,14 @@ __device__ __forceinline__ float det_key_score(uint64_t key)
     return __uint_as_float((uint32_t)(key >> 32));
 }
 
-/* A score's bin in the first histogram. */
-__device__ __forceinline__ uint32_t det_first_bin(float score)
+/* The narrowest bins, 2^shift keys wide, that reach from 0 to `last`. */
+__device__ __forceinline__ int det_bin_shift(uint64_t last)
 {
-    return __float_as_uint(score) >> (DET_SELECT_SHIFT - 32);
+    int shift = 0;
+#pragma unroll
+    for (int by = 32; by > 0; by /= 2)
+        shift += last >> (shift + by) >= DET_SELECT_BINS ? by : 0;
+    return last >> shift >= DET_SELECT_BINS ? shift + 1 : shift;
 }
 
 /* A walk down a list. Every thread of the block has the same one. */
@@ -114,8 +114,9 @@ __device__ __forceinline__ uint32_t det_sum_above(uint32_t value)
     if (lane == 0)
         warp_sums[warp] = sum;
     __syncthreads();
-    for (unsigned above = warp + 1; above < DET_SELECT_WARPS; above++)
-        sum += warp_sums[above];
+#pragma unroll
+    for (unsigned above = 1; above < DET_SELECT_WARPS; above++)
+        sum += above > warp ? warp_sums[above] : 0;
     return sum - value;
 }
 
@@ -131,17 +132,25 @@ struct det_cut {
 template <typename Bins> __device__ __forceinline__ det_cut det_find_cut(Bins in_bin, uint32_t room)
 {
     DET_SHARED(uint32_t, cut, [3]);
-    uint32_t own = 0;
-    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++)
-        own += in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
+    uint32_t own_bin[DET_SELECT_OWN_BINS], own = 0;
+#pragma unroll
+    for (uint32_t i = 0; i < DET_SELECT_OWN_BINS; i++) {
+        own_bin[i] = in_bin[threadIdx.x * DET_SELECT_OWN_BINS + i];
+        own += own_bin[i];
+    }
     uint32_t above = det_sum_above(own);
     const uint32_t from_here = above + own;
     if (threadIdx.x == 0)
         cut[2] = from_here;
     if (above <= room && (from_here > room || threadIdx.x == 0)) { /* one thread */
         uint32_t bin = (threadIdx.x + 1) * DET_SELECT_OWN_BINS;
-        for (; bin > 0 && above + in_bin[bin - 1] <= room; bin--)
-            above += in_bin[bin - 1];
+        bool fits = true;
+#pragma unroll
+        for (int i = DET_SELECT_OWN_BINS - 1; i >= 0; i--) {
+            fits = fits && above + own_bin[i] <= room;
+            above += fits ? own_bin[i] : 0;
+            bin -= fits ? 1 : 0;
+        }
         cut[0] = bin;
         cut[1] = above;
     }
@@ -149,24 +158,55 @@ template <typename Bins> __device__ __forceinline__ det_cut det_find_cut(Bins in
     return {cut[0], cut[1], cut[2]};
 }
 
-/* Bins are 2^shift keys wide, from `base` on. */
-struct det_bins {
-    uint64_t base, width; /* width: of all together */
-    int shift;
+/* Keys from `low` up, below `high`. */
+struct det_keys {
+    uint64_t low, high;
 };
 
-/* Counts the walk's keys in bins, and cuts them. */
-__device__ __forceinline__ det_cut det_cut_bins(const det_walk &walk, const det_bins &bins,
-                                                uint32_t room)
+/* The least and the largest of the walk's keys among `keys`. */
+__device__ __forceinline__ det_keys det_range_of(const det_walk &walk, const det_keys &keys)
+{
+    DET_SHARED(uint64_t, lows, [DET_SELECT_WARPS]);
+    DET_SHARED(uint64_t, highs, [DET_SELECT_WARPS]);
+    const uint32_t lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    uint64_t low = UINT64_MAX, high = 0;
+    det_visit_left(walk, [&](uint64_t key) {
+        if (key < keys.low || key >= keys.high)
+            return;
+        low = key < low ? key : low;
+        high = key > high ? key : high;
+    });
+    for (int with = 16; with > 0; with /= 2) {
+        const uint64_t other_low = __shfl_xor_sync(DET_EVERY_LANE, low, with);
+        const uint64_t other_high = __shfl_xor_sync(DET_EVERY_LANE, high, with);
+        low = other_low < low ? other_low : low;
+        high = other_high > high ? other_high : high;
+    }
+    if (lane == 0) {
+        lows[warp] = low;
+        highs[warp] = high;
+    }
+    __syncthreads();
+#pragma unroll
+    for (uint32_t w = 0; w < DET_SELECT_WARPS; w++) {
+        const uint64_t other_low = lows[w], other_high = highs[w];
+        low = other_low < low ? other_low : low;
+        high = other_high > high ? other_high : high;
+    }
+    return {low, high};
+}
+
+/* Counts the walk's keys among `keys` in bins 2^shift keys wide, and cuts them. */
+__device__ __forceinline__ det_cut det_cut_bins(const det_walk &walk, const det_keys &keys,
+                                                int shift, uint32_t room)
 {
     DET_SHARED(uint32_t, in_bin, [DET_SELECT_BINS]);
     for (uint32_t bin = threadIdx.x; bin < DET_SELECT_BINS; bin += DET_SELECT_THREADS)
         in_bin[bin] = 0;
     __syncthreads();
     det_visit_left(walk, [&](uint64_t key) {
-        const uint64_t place = key - bins.base; /* huge when below the base */
-        if (place < bins.width)
-            atomicAdd(&in_bin[place >> bins.shift], 1U);
+        if (key >= keys.low && key < keys.high)
+            atomicAdd(&in_bin[(key - keys.low) >> shift], 1U);
     });
     __syncthreads();
     return det_find_cut(in_bin, room);
@@ -177,19 +217,47 @@ __device__ __forceinline__ uint64_t det_round_bound(const det_walk &walk)
 {
     if (walk.left <= DET_SELECT_THREADS)
         return 0;
-    det_bins bins = {0, (uint64_t)1 << DET_SELECT_KEY_BITS, DET_SELECT_SHIFT};
+    det_keys keys = {0, walk.below};
     uint32_t taken = 0;
     for (;;) {
-        const det_cut cut = det_cut_bins(walk, bins, DET_SELECT_THREADS - taken);
-        const uint64_t bound = bins.base + ((uint64_t)cut.bin << bins.shift);
+        /* Where keys are, bins are: scores may be nearly equal. */
+        const det_keys range = det_range_of(walk, keys);
+        const int shift = det_bin_shift(range.high - range.low);
+        const det_cut cut =
+            det_cut_bins(walk, {range.low, range.high + 1}, shift, DET_SELECT_THREADS - taken);
+        const uint64_t bound = range.low + ((uint64_t)cut.bin << shift);
         taken += cut.held;
         /* Bins of one key end this: they fill the round. */
         if (taken >= DET_SELECT_THREADS / 2)
             return bound;
-        bins.width = (uint64_t)1 << bins.shift;
-        bins.base = bound - bins.width; /* the bin below holds too many: divide it */
-        bins.shift = max(bins.shift - DET_SELECT_BIN_BITS, 0);
+        /* The bin below holds too many: divide it. */
+        keys = {bound - ((uint64_t)1 << shift), bound};
     }
+}
+
+/* The block's keys in falling order, the first to thread 0. Only `count` are not 0, those of the
+ * first threads. A bitonic sort of as many, rounded up to a power of two: a warp's lanes exchange by
+ * shuffles, warps through memory, by turns: one barrier a step. */
+__device__ __forceinline__ uint64_t det_sort_keys(uint64_t key, uint32_t count)
+{
+    DET_SHARED(uint64_t, exchanged, [2][DET_SELECT_THREADS]);
+    const uint32_t thread = threadIdx.x;
+    int turn = 0;
+    for (uint32_t size = 2; size / 2 < count; size *= 2)
+        for (uint32_t step = size / 2; step > 0; step /= 2) {
+            uint64_t other;
+            if (step < 32) {
+                other = __shfl_xor_sync(DET_EVERY_LANE, key, step);
+            } else {
+                exchanged[turn][thread] = key;
+                __syncthreads();
+                other = exchanged[turn][thread ^ step];
+                turn = 1 - turn;
+            }
+            const bool falling = (thread & size) == 0, first = (thread & step) == 0;
+            key = (other > key) == (first == falling) ? other : key;
+        }
+    return key;
 }
 
 /* The walk's next keys in falling order, the first to thread 0, one to each thread; 0 to the
@@ -211,26 +279,11 @@ __device__ __forceinline__ uint64_t det_walk_next(det_walk *walk)
     });
     __syncthreads();
     const uint32_t taken = gathered[0];
-
-    /* Bitonic sort of as many as are taken, rounded up to a power of two. */
-    for (uint32_t size = 2; size / 2 < taken; size *= 2)
-        for (uint32_t step = size / 2; step > 0; step /= 2) {
-            const uint32_t first = 2 * thread - (thread & (step - 1)), second = first + step;
-            if (second < DET_SELECT_THREADS) {
-                const uint64_t a = round[first], b = round[second];
-                const bool falling = (first & size) == 0;
-                if (falling ? a < b : a > b) {
-                    round[first] = b;
-                    round[second] = a;
-                }
-            }
-            __syncthreads();
-        }
-    const uint64_t key = round[thread];
+    const uint64_t gathered_key = round[thread];
     __syncthreads(); /* before the next round is gathered */
     walk->left -= taken;
     walk->below = bound;
-    return key;
+    return det_sort_keys(gathered_key, taken);
 }
 
 #endif
