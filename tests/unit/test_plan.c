@@ -55,11 +55,29 @@ static void a_chain_needs_two_buffers(void **state)
     test_env_check(&t);
 }
 
+/* What touches times 4 to 6 is there at all of them. */
+static void blocks_are_stretched(void **state)
+{
+    (void)state;
+    struct det_plan_block blocks[] = {
+        {.bytes = 64, .first = 0, .last = 3}, {.bytes = 64, .first = 0, .last = 4},
+        {.bytes = 64, .first = 5, .last = 5}, {.bytes = 64, .first = 6, .last = 9},
+        {.bytes = 64, .first = 7, .last = 9}, {.bytes = 64, .first = 1, .last = 8},
+    };
+    static const int32_t expected[][2] = {{0, 3}, {0, 6}, {4, 6}, {4, 9}, {7, 9}, {1, 8}};
+    det_plan_stretch(blocks, 6, 4, 6);
+    for (int i = 0; i < 6; i++) {
+        assert_int_equal(blocks[i].first, expected[i][0]);
+        assert_int_equal(blocks[i].last, expected[i][1]);
+    }
+}
+
 int test_plan(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(live_blocks_do_not_overlap),
         cmocka_unit_test(a_chain_needs_two_buffers),
+        cmocka_unit_test(blocks_are_stretched),
     };
     return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
 }
