@@ -31,6 +31,7 @@ struct arguments {
     int size_count, batch_count;
     long repeat, flush_mb;
     bool whole_only;
+    bool peer;             /* cuDNN's rows instead of ours */
     const char *precision; /* NULL: each */
     const char *job;       /* NULL: both */
 };
@@ -334,8 +335,8 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
     if (!b.backend->stages_ahead)
         DET_TRY(det_fail(env, DET_STATUS_DEVICE, "%s is no GPU", a->device));
     b.backend->device_describe(b.device, b.name, sizeof b.name);
-    DET_TRY(
-        cuda_rows_open(env, b.device, b.precision, a->repeat, (size_t)a->flush_mb << 20, &b.rows));
+    DET_TRY(cuda_rows_open(env, b.device, b.precision, a->repeat, (size_t)a->flush_mb << 20,
+                           a->peer, &b.rows));
     for (int s = 0; s < a->size_count; s++)
         for (int n = 0; n < a->batch_count; n++) {
             if (wants(a, "inference"))
@@ -367,7 +368,8 @@ static int parse_list(const char *text, long *values)
 static const char usage[] =
     "usage: bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 1,8,64] [--repeat 50]\n"
     "                  [--flush_mb MB] [--precision f32|tf32|bf16|int8]\n"
-    "                  [--whole_only 0|1] [--job training|inference]\n"
+    "                  [--whole_only 0|1] [--peer 0|1] [--job training|inference]\n"
+    "--peer 1: not our operations, but what cuDNN takes for those it has, beside ours.\n"
     "Without --precision each of them; int8 is inference alone.\n";
 
 /* Pairs of option and value. */
@@ -389,6 +391,8 @@ static bool parse(int argc, char **argv, struct arguments *a)
             a->precision = value;
         else if (strcmp(argv[i], "--whole_only") == 0)
             a->whole_only = strcmp(value, "1") == 0;
+        else if (strcmp(argv[i], "--peer") == 0)
+            a->peer = strcmp(value, "1") == 0;
         else if (strcmp(argv[i], "--job") == 0)
             a->job = value;
         else

@@ -4,21 +4,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cudnn_peer.h"
+#include "cudnn_rows.h"
 #include "devices/cuda/cuda_error.h"
 #include "devices/cuda/cuda_net_ops.h"
 #include "devices/cuda/cuda_runner.h"
 #include "devices/cuda/cuda_step.h"
-#include "json_line.h"
 #include "support/mem.h"
 
 /* --- timing --- */
 
 det_status cuda_rows_open(struct det_env *env, struct det_device *device, const char *precision,
-                          long repeat, size_t flush_bytes, struct cuda_rows *r)
+                          long repeat, size_t flush_bytes, bool against_cudnn, struct cuda_rows *r)
 {
     struct cudaDeviceProp properties;
-    *r = (struct cuda_rows){.env = env, .device = device, .precision = precision, .repeat = repeat};
+    *r = (struct cuda_rows){.env = env,
+                            .device = device,
+                            .precision = precision,
+                            .repeat = repeat,
+                            .against_cudnn = against_cudnn};
+    if (against_cudnn)
+        DET_TRY_RETURN(cudnn_peer_open(env, device, &r->peer));
     DET_TRY_RETURN(
         det_cuda_check(env, cudaGetDeviceProperties(&properties, device->index), "device"));
     for (int g = 0; g < ROOFLINE_GPUS; g++)
@@ -33,12 +38,14 @@ det_status cuda_rows_open(struct det_env *env, struct det_device *device, const 
 
 void cuda_rows_close(struct cuda_rows *r)
 {
+    cudnn_peer_close(&r->peer);
     if (r->flush != NULL)
         (void)cudaFree(r->flush);
     if (r->begin != NULL)
         (void)cudaEventDestroy(r->begin);
     if (r->end != NULL)
         (void)cudaEventDestroy(r->end);
+    det_free(r->env, &r->seen);
     det_free(r->env, &r->microseconds);
 }
 
@@ -48,14 +55,13 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Something enqueued on the device's stream. */
-typedef det_status (*work)(struct det_env *env, void *argument);
-
-/* The first run is not counted. */
-static det_status time_work(struct cuda_rows *r, work enqueue, void *argument, double *median)
+det_status cuda_rows_time(struct cuda_rows *r, cuda_work enqueue, void *argument, long runs,
+                          double most, struct cuda_timed *timed)
 {
     const cudaStream_t stream = r->device->stream;
-    for (long i = -1; i < r->repeat; i++) {
+    double used = 0;
+    *timed = (struct cuda_timed){0};
+    for (long i = -1; i < runs && used < most; i++) {
         float milliseconds = 0;
         DET_TRY_RETURN(det_cuda_check(r->env, cudaMemsetAsync(r->flush, 0, r->flush_bytes, stream),
                                       "flushing L2"));
@@ -66,10 +72,19 @@ static det_status time_work(struct cuda_rows *r, work enqueue, void *argument, d
         DET_TRY_RETURN(det_cuda_check(r->env, cudaEventElapsedTime(&milliseconds, r->begin, r->end),
                                       "timing"));
         if (i >= 0)
-            r->microseconds[i] = (double)milliseconds * 1e3;
+            used += r->microseconds[timed->runs++] = (double)milliseconds * 1e3;
     }
-    qsort(r->microseconds, (size_t)r->repeat, sizeof(double), by_value);
-    *median = r->microseconds[r->repeat / 2];
+    qsort(r->microseconds, (size_t)timed->runs, sizeof(double), by_value);
+    timed->median = r->microseconds[timed->runs / 2];
+    return DET_OK;
+}
+
+/* As often as is asked for. */
+static det_status time_work(struct cuda_rows *r, cuda_work enqueue, void *argument, double *median)
+{
+    struct cuda_timed timed;
+    DET_TRY_RETURN(cuda_rows_time(r, enqueue, argument, r->repeat, (double)INFINITY, &timed));
+    *median = timed.median;
     return DET_OK;
 }
 
@@ -95,7 +110,7 @@ static void count(void *user, const struct roofline_launch *l)
         c->seconds += roofline_bound(c->rows->gpu, c->element, l->dense, l->flops, l->bytes);
 }
 
-static void open_row(struct json_line *line, const struct cuda_rows *r, const char *kind)
+void cuda_rows_open_line(struct json_line *line, const struct cuda_rows *r, const char *kind)
 {
     json_line_open(line, r->env);
     det_json_put_string(&line->json, "kind", kind);
@@ -105,60 +120,63 @@ static void open_row(struct json_line *line, const struct cuda_rows *r, const ch
     det_json_put_string(&line->json, "precision", r->precision);
 }
 
-/* A number, or null where there is none. */
-static void put_number(struct json_line *line, const char *key, double value)
+void cuda_rows_put_work(struct json_line *line, const char *pass, const char *name,
+                        const char *operation)
+{
+    det_json_put_string(&line->json, "pass", pass);
+    det_json_put_string(&line->json, "name", name != NULL ? name : "-");
+    det_json_put_string(&line->json, "operation", operation);
+}
+
+void cuda_rows_put_number(struct json_line *line, const char *key, double value)
 {
     det_json_put_fixed(&line->json, key, value < 0 ? (double)NAN : value, 3);
 }
 
-/* peer < 0: cuDNN has none. */
 static det_status print_row(struct cuda_rows *r, const char *pass, const char *name,
-                            const char *operation, const struct counted *c, double median,
-                            double peer)
+                            const char *operation, const struct counted *c, double median)
 {
     struct json_line line;
-    open_row(&line, r, "launch");
-    det_json_put_string(&line.json, "pass", pass);
-    det_json_put_string(&line.json, "name", name != NULL ? name : "-");
-    det_json_put_string(&line.json, "operation", operation);
+    cuda_rows_open_line(&line, r, "launch");
+    cuda_rows_put_work(&line, pass, name, operation);
     det_json_put_int(&line.json, "launches", c->launches);
     det_json_put_int(&line.json, "runs", r->repeat);
     det_json_put_fixed(&line.json, "bytes", c->bytes, 0);
     det_json_put_fixed(&line.json, "flops", c->flops, 0);
-    put_number(&line, "p50_us", median);
-    put_number(&line, "bound_us", r->gpu != NULL ? c->seconds * 1e6 : -1);
-    put_number(&line, "cudnn_us", peer);
+    cuda_rows_put_number(&line, "p50_us", median);
+    cuda_rows_put_number(&line, "bound_us", r->gpu != NULL ? c->seconds * 1e6 : -1);
     r->sum += median;
     r->bound += c->seconds * 1e6;
-    r->with_peer += peer < 0 ? 0 : median;
-    r->peer += peer < 0 ? 0 : peer;
     return json_line_close(&line);
 }
 
 static det_status print_sum(struct cuda_rows *r)
 {
     struct json_line line;
-    open_row(&line, r, "sum");
-    put_number(&line, "p50_us", r->sum);
-    put_number(&line, "bound_us", r->gpu != NULL ? r->bound : -1);
-    put_number(&line, "p50_us_with_cudnn", r->with_peer);
-    put_number(&line, "cudnn_us", r->peer);
+    cuda_rows_open_line(&line, r, r->against_cudnn ? "cudnn_sum" : "sum");
+    cuda_rows_put_number(&line, "p50_us", r->sum);
+    if (r->against_cudnn)
+        cuda_rows_put_number(&line, "cudnn_us", r->cudnn);
+    else
+        cuda_rows_put_number(&line, "bound_us", r->gpu != NULL ? r->bound : -1);
     return json_line_close(&line);
 }
 
-static void begin_job(struct cuda_rows *r, const char *job, long size, long batch)
+static det_status begin_job(struct cuda_rows *r, const struct det_cuda_net *net, const char *job,
+                            long size, long batch)
 {
     r->job = job;
     r->size = size;
     r->batch = batch;
-    r->sum = r->bound = r->with_peer = r->peer = 0;
+    r->sum = r->bound = r->cudnn = 0;
+    det_free(r->env, &r->seen);
+    return det_alloc(r->env, &r->seen, 2 * (size_t)net->graph->op_count, sizeof *r->seen, "times");
 }
 
 /* --- operations of the graph --- */
 
 struct one_op {
     const struct det_cuda_net *net;
-    const struct cudnn_peer *peer;
     int32_t index;
 };
 
@@ -174,18 +192,6 @@ static det_status backward(struct det_env *env, void *argument)
     return det_cuda_net_backward_op(env, o->net, o->index);
 }
 
-static det_status peer_forward(struct det_env *env, void *argument)
-{
-    const struct one_op *o = argument;
-    return cudnn_peer_forward(env, o->peer);
-}
-
-static det_status peer_backward(struct det_env *env, void *argument)
-{
-    const struct one_op *o = argument;
-    return cudnn_peer_backward(env, o->peer, o->net->graph->ops[o->index].in != 0);
-}
-
 static const char *operation_name(const struct det_op *op)
 {
     static const char *const names[] = {
@@ -194,33 +200,6 @@ static const char *operation_name(const struct det_op *op)
         [DET_OP_UPSAMPLE_ADD] = "upsampling",
     };
     return names[op->kind];
-}
-
-static det_status open_peer(struct cuda_rows *r, const struct det_cuda_net *net,
-                            const struct det_op *op, bool training, struct cudnn_peer *peer)
-{
-    const struct det_tensor t = net->graph->tensors[op->out];
-    if (op->kind == DET_OP_BATCH_NORM)
-        return cudnn_peer_norm(r->env, r->device, net->batch, t.height, t.width, t.channels, peer);
-    const struct det_conv_shape shape = det_net_conv_shape(net->graph, op, net->batch);
-    return cudnn_peer_conv(r->env, r->device, &shape, op->kind == DET_OP_DWCONV, training, peer);
-}
-
-/* < 0 when cuDNN has no such thing, or is not asked: in 8 bits it gives no sums of 32. */
-static double time_peer(struct cuda_rows *r, struct one_op *o, bool is_backward, bool training)
-{
-    const struct det_op *op = &o->net->graph->ops[o->index];
-    struct cudnn_peer peer = {0};
-    double median = -1;
-    if (op->kind == DET_OP_ADD || op->kind == DET_OP_UPSAMPLE_ADD ||
-        det_cuda_q8_has(&o->net->q8, o->index))
-        return -1;
-    o->peer = &peer;
-    if (open_peer(r, o->net, op, training, &peer) != DET_OK ||
-        time_work(r, is_backward ? peer_backward : peer_forward, o, &median) != DET_OK)
-        median = -1;
-    cudnn_peer_close(&peer);
-    return median;
 }
 
 /* Bytes of an activation. */
@@ -244,23 +223,29 @@ static det_status time_op(struct cuda_rows *r, const struct det_cuda_net *net, i
         roofline_forward_op(&plan, op);
     if (c.launches == 0)
         return DET_OK; /* an addition that the convolution before it does */
+    if (r->against_cudnn && !cudnn_rows_has(net, index))
+        return DET_OK;
     DET_TRY_RETURN(time_work(r, is_backward ? backward : forward, &o, &median));
+    if (r->against_cudnn)
+        return cudnn_rows_print(r, net, index, is_backward, training, operation_name(op), median);
     return print_row(r, is_backward ? "backward" : "forward", op->name, operation_name(op), &c,
-                     median, time_peer(r, &o, is_backward, training));
+                     median);
 }
 
 /* --- around the network --- */
 
 /* One launch or few; `what` is the roofline's name of the one that moves the bytes. */
 static det_status time_around(struct cuda_rows *r, const struct det_cuda_net *net, bool training,
-                              const char *what, work enqueue, void *argument)
+                              const char *what, cuda_work enqueue, void *argument)
 {
     struct counted c = {.rows = r, .element = element_of(net), .wanted = what};
     const struct roofline plan = {net->graph, net->batch, c.element, training, count, &c, NULL};
     double median = 0;
+    if (r->against_cudnn)
+        return DET_OK;
     roofline_around(&plan);
     DET_TRY_RETURN(time_work(r, enqueue, argument, &median));
-    return print_row(r, "around", NULL, what, &c, median, -1);
+    return print_row(r, "around", NULL, what, &c, median);
 }
 
 static det_status normalize(struct det_env *env, void *argument)
@@ -299,7 +284,7 @@ det_status cuda_rows_training(struct cuda_rows *r, struct det_learner *learner, 
 {
     struct det_step *s = learner->step;
     struct det_cuda_net *net = &s->net;
-    begin_job(r, "training", size, batch);
+    DET_TRY_RETURN(begin_job(r, net, "training", size, batch));
     DET_TRY_RETURN(time_around(r, net, true, "pictures to input", normalize, s));
     for (int32_t i = 0; i < net->graph->op_count; i++)
         DET_TRY_RETURN(time_op(r, net, i, false, true));
@@ -327,7 +312,7 @@ det_status cuda_rows_inference(struct cuda_rows *r, struct det_runner *runner, l
                                long batch)
 {
     struct det_cuda_net *net = &runner->net;
-    begin_job(r, "inference", size, batch);
+    DET_TRY_RETURN(begin_job(r, net, "inference", size, batch));
     DET_TRY_RETURN(time_around(r, net, false, "picture to input", preprocess, runner));
     for (int32_t i = 0; i < net->graph->op_count; i++)
         DET_TRY_RETURN(time_op(r, net, i, false, false));

@@ -2,8 +2,8 @@
 # gpu_bundle.sh FOLDER "ARCHITECTURES" FILE...: all that gpu_check.sh needs on a machine that has no compiler, no headers and no network:
 # FOLDER/bin, the files that are programs, stripped; FOLDER/lib/libdet, those that libdet loads; FOLDER/lib, what both are linked with
 # besides glibc (programs look in ../lib); FOLDER/bench and
-# FOLDER/tests/golden, so that the folder is enough alone; FOLDER/shared, the goldens that are not in the repository, where they
-# are. Says the sizes; a folder that with the tracked files is larger than 64 MiB is an error.
+# FOLDER/tests/golden, so that the folder is enough alone; FOLDER/shared, the goldens and records that are not in the
+# repository, where they are. Says the sizes; a folder that with the tracked files is larger than 64 MiB is an error.
 set -eu
 cd "$(dirname "$0")/.."
 folder=$1 architectures=$2
@@ -29,17 +29,18 @@ ldd "$@" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r library
     esac
 done
 
-cp bench/gpu_check.sh bench/gpu_groups.sh "$new/bench"
+cp bench/gpu_check.sh bench/gpu_groups.sh bench/gpu_profile.sh "$new/bench"
 cp bench/peers/gpu_torch.py bench/peers/torch_network.py bench/peers/train.py bench/peers/networks.py bench/peers/common.py "$new/bench/peers"
 cp -r tests/golden "$new/tests"
 shared=${DET_SHARED:-../shared}
-for golden in train_real_focal/images.npy train_real_focal/steps.json train_real_focal/grads_step0.json train_real_focal/grads_full.npz \
-    train_real_focal/variables_after_5_steps.json train_real_sigmoid/steps.json train_real_sigmoid/grads_step0.json \
-    train_real_sigmoid/grads_full.npz train_real_sigmoid/variables_after_5_steps.json trained_raccoon/ckpt-2.index \
-    trained_raccoon/ckpt-2.data-00000-of-00001; do
-    if [ -r "$shared/goldens/$golden" ]; then
-        mkdir -p "$new/shared/goldens/${golden%/*}"
-        cp "$shared/goldens/$golden" "$new/shared/goldens/$golden"
+for name in goldens/train_real_focal/images.npy goldens/train_real_focal/steps.json goldens/train_real_focal/grads_step0.json \
+    goldens/train_real_focal/grads_full.npz goldens/train_real_focal/variables_after_5_steps.json goldens/train_real_sigmoid/steps.json \
+    goldens/train_real_sigmoid/grads_step0.json goldens/train_real_sigmoid/grads_full.npz \
+    goldens/train_real_sigmoid/variables_after_5_steps.json goldens/trained_raccoon/pipeline.config goldens/trained_raccoon/ckpt-2.index \
+    goldens/trained_raccoon/ckpt-2.data-00000-of-00001 data/raccoon/label_map.pbtxt data/raccoon/test.tfrecord; do
+    if [ -r "$shared/$name" ]; then
+        mkdir -p "$new/shared/${name%/*}"
+        cp "$shared/$name" "$new/shared/$name"
     fi
 done
 chmod -R u+w "$new"

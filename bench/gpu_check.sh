@@ -1,6 +1,6 @@
 #!/bin/sh
 # gpu_check.sh [--only PART[,PART]] [--seconds N] [--limit N]: what only a machine with a GPU can tell, most wanted first, in a run that
-# may be cut off at any moment: whole jobs, PyTorch beside them, the tests once, compute-sanitizer, single operations (docs/cuda.md).
+# may be cut off at any moment: the tests once, whole jobs, single operations, PyTorch, compute-sanitizer, cuDNN (docs/cuda.md).
 # With DET_GPU_BIN, a folder of programs (`make gpu-bundle`), it builds nothing; without, it builds for the machine's GPU first.
 # Writes bench/results/DATE-GPU.json and build/gpu-check.log, or gpu-check.json and gpu-check.log to $OUT (beside an earlier one with a
 # number). Each part has a time limit of its own, or --limit, all of them together --seconds (345); the JSON is written anew every
@@ -9,15 +9,15 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-usual="step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 int8-tests int8-inference torch tests ranks memcheck racecheck rows-bf16 rows-tf32 rows-f32 int8-rows"
-asked="synccheck initcheck batches" # only where --only names them
+usual="tests step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 int8-tests int8-inference rows-bf16 rows-tf32 rows-f32 int8-rows torch ranks memcheck racecheck peer-bf16 peer-tf32 peer-f32"
+asked="synccheck initcheck batches profile" # only where --only names them
 kernels="test_cuda_bn test_cuda_dwconv test_cuda_elementwise test_cuda_losses test_cuda_optimizer test_cuda_postprocess
     test_cuda_preprocess test_cuda_targets test_cuda_layouts test_cuda_im2col test_cuda_weight_gradient
     test_cuda_q8 test_cuda_q8_conv test_cuda_staging"
 
 usage() {
     echo "usage: gpu_check.sh [--only PART[,PART]] [--seconds N] [--limit N]"
-    echo "parts: $usual; only when named: $asked. step, inference, rows and int8 stand for all that begin so."
+    echo "parts: $usual; only when named: $asked. step, inference, int8, rows and peer stand for all that begin so."
     exit 2
 } >&2
 only="" seconds=345 each=""
@@ -85,7 +85,7 @@ failed=0
 ended=""            # "name": {...}, of each part that is over
 current=""          # the same of the one at work
 libraries=""        # "name": "folder", ...
-child="" watcher="" # processes
+child="" watcher="" reader="" # processes
 
 # Any text as the inside of a JSON string.
 text() { printf '%s' "$*" | tr -cd '\040-\176' | sed 's/[\\"]/\\&/g'; }
@@ -156,10 +156,22 @@ give_up() {
     finish
     exit 1
 }
+# read_ahead: PyTorch's files are read and its Python is translated while nothing is timed: a machine that has just started takes longer
+# over them than over what PyTorch is asked. Who times something ends that first.
+read_ahead() {
+    export PYTHONPYCACHEPREFIX="$scratch/python"
+    DET_GPU_PART=reader python3 bench/peers/gpu_torch.py --warm 1 --scratch "$scratch" >/dev/null 2>&1 &
+    reader=$!
+}
+stop_reading() {
+    [ -z "$reader" ] || { kill "$reader" && wait "$reader"; } 2>/dev/null
+    reader=""
+}
 # The run is ended from outside.
 stop() {
     trap '' TERM INT HUP
     stop_watching
+    stop_reading
     [ -z "$child" ] || kill "$child" 2>/dev/null
     [ -z "$current" ] || over "cut off with the run" $(($(date +%s) - start))
     finish
@@ -198,8 +210,8 @@ part() {
     took=$(($(date +%s) - start))
     case $status-$name in
     0-*) over passed "$took" ;;
-    # What a sanitizer did not reach in its time is no failure.
-    3-memcheck | 3-racecheck | 3-synccheck | 3-initcheck) over "passed in part" "$took" $status ;;
+    # What a sanitizer or PyTorch did not reach in its time is no failure.
+    3-torch | 3-memcheck | 3-racecheck | 3-synccheck | 3-initcheck) over "passed in part" "$took" $status ;;
     4-*) over "skipped: $(tail -n 1 "$log")" ;;
     *)
         failed=1
@@ -272,6 +284,12 @@ find_library libcudnn
 [ "$gpus" -lt 2 ] || find_library libnccl
 
 deadline=$(($(date +%s) + seconds))
+python=""
+command -v python3 >/dev/null && python=python3
+if [ -n "$python" ] && wanted torch && wanted tests; then read_ahead; fi
+# shellcheck disable=SC2046
+part tests 90 bench/gpu_groups.sh 40 "$tests" $("$tests" --list | grep -v '^test_cuda_ranks')
+stop_reading
 for p in bf16 tf32 f32; do
     part step-$p 35 "$programs/bench_cuda" --job training --whole_only 1 --sizes 640 --batches 8 --precision $p
 done
@@ -280,13 +298,15 @@ for p in bf16 tf32 f32; do
 done
 part int8-tests 30 bench/gpu_groups.sh 25 "$tests" test_cuda_q8 test_cuda_q8_conv test_cuda_q8_net
 part int8-inference 20 "$programs/bench_cuda" --job inference --whole_only 1 --sizes 320,640 --batches 1 --precision int8
-if command -v python3 >/dev/null; then
-    part torch 50 python3 bench/peers/gpu_torch.py --bin "$programs" --scratch "$scratch"
+for p in bf16 tf32 f32; do
+    part rows-$p 40 "$programs/bench_cuda" --sizes 640 --batches 8 --repeat 20 --precision $p
+done
+part int8-rows 40 "$programs/bench_cuda" --job inference --sizes 640 --batches 8 --repeat 20 --precision int8
+if [ -n "$python" ]; then
+    part torch 150 python3 bench/peers/gpu_torch.py --bin "$programs" --scratch "$scratch"
 else
     leave_out torch "python3 is not installed"
 fi
-# shellcheck disable=SC2046
-part tests 75 bench/gpu_groups.sh 40 "$tests" $("$tests" --list | grep -v '^test_cuda_ranks')
 if [ "$gpus" -gt 1 ]; then
     part ranks 60 bench/gpu_groups.sh 55 "$tests" test_cuda_ranks test_cuda_ranks_modes
 else
@@ -295,12 +315,16 @@ fi
 sanitize memcheck
 sanitize racecheck
 for p in bf16 tf32 f32; do
-    part rows-$p 40 "$programs/bench_cuda" --sizes 640 --batches 8 --repeat 20 --precision $p
+    part peer-$p 60 "$programs/bench_cuda" --peer 1 --sizes 640 --batches 8 --repeat 20 --precision $p
 done
-part int8-rows 40 "$programs/bench_cuda" --job inference --sizes 640 --batches 8 --repeat 20 --precision int8
 sanitize synccheck
 sanitize initcheck
 part batches 120 "$programs/bench_cuda" --whole_only 1
+if command -v ncu >/dev/null; then
+    part profile 150 bench/gpu_profile.sh "$programs/bench_cuda" "${file%.json}"
+else
+    leave_out profile "ncu is not installed"
+fi
 
 sed -n 's/.*"kind": "\(whole\|peer\)", "job": "\([a-z]*\)", "size": \([0-9]*\), "batch": \([0-9]*\), "precision": "\([a-z0-9]*\)", "device": "\([^"]*\)", "p50_ms": \([0-9.]*\).*/\2 \3, batch \4, \5: \7 ms, \6/p' "$rows"
 finish

@@ -1,15 +1,22 @@
 #!/usr/bin/env python3
-"""bench_cuda's whole jobs in PyTorch on the same GPU: channels last, cuDNN's fastest algorithms, each job one CUDA graph: the training
-step (without target assignment) from float images on the host to the losses, inference from a picture on the host to the
-100 highest scores and their encodings (without decoding and suppression). Rows like bench_cuda's on stdout, kind "peer".
+"""bench_cuda's whole jobs in PyTorch on the same GPU: channels last, cuDNN's fastest algorithms, a fused update, each job one CUDA
+graph: the training step (without target assignment) from float images on the host to the losses, inference from a picture on the
+host to the 100 highest scores and their encodings (without decoding and suppression). torch.compile is left out: it works for
+minutes on each job, longer than the machine is there. Rows like bench_cuda's on stdout, kind "peer", most wanted first; what is not
+reached in DET_GPU_SECONDS is named in rows of kind "skipped".
 
-    bench/peers/gpu_torch.py [--device cpu --size 320 --batch 1 --repeat 3]     on a CPU, to try the script: no graph"""
+    bench/peers/gpu_torch.py [--device cpu --size 320 --batch 1 --repeat 3]     on a CPU, to try the script: no graph
+    bench/peers/gpu_torch.py --warm 1     only reads what PyTorch will read"""
 import contextlib
+import glob
 import json
+import os
 import sys
+import threading
 import time
 
-NO_TORCH = 4  # exit status that gpu_check.sh takes as "skipped"
+START = time.monotonic()
+IN_PART, NO_TORCH = 3, 4  # exit statuses that gpu_check.sh takes as "passed in part" and "skipped"
 try:
     from common import Graph, Partner, arguments, np
     import torch
@@ -71,7 +78,7 @@ def normalized(x, dtype):
 
 
 def training(graph, batch, precision, device):
-    network = torch_network.Training(graph, batch, device, LEARNING_RATE, MOMENTUM)
+    network = torch_network.Training(graph, batch, device, LEARNING_RATE, MOMENTUM, fused=True)
 
     def body(x):
         with torch.autocast(device, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext():
@@ -99,23 +106,59 @@ def network_of(options, size, batch):
     return Graph(options.scratch)
 
 
+def read_libraries():
+    """Into the page cache, with what importing PyTorch has read already."""
+    here = os.path.dirname(torch.__file__)
+    for pattern in ("lib/*.so*", "../nvidia/*/lib/libcudnn*", "../nvidia/*/lib/libcublas*"):
+        for name in sorted(glob.glob(os.path.join(here, pattern))):
+            with open(name, "rb") as file:
+                while file.read(1 << 24):
+                    pass
+
+
+def end_in_time(left):
+    """Before gpu_check.sh ends it, whatever PyTorch is at: `left` has the jobs without a row."""
+    seconds = float(os.environ.get("DET_GPU_SECONDS", "inf"))
+    if seconds == float("inf"):
+        return
+
+    def end():
+        why = f"PyTorch: not reached in {seconds:.0f} s"
+        for precision, job, size, batch in left:
+            print(json.dumps({"kind": "skipped", "job": job, "size": size, "batch": batch, "precision": precision, "why": why}), flush=True)
+        print(why + ": " + ", ".join(f"{job} {size} {precision}" for precision, job, size, _ in left), file=sys.stderr, flush=True)
+        os._exit(IN_PART)
+    timer = threading.Timer(max(seconds - 1 - (time.monotonic() - START), 0), end)
+    timer.daemon = True
+    timer.start()
+
+
 def main():
     options = arguments(__doc__, device=dict(default="cuda", choices=["cuda", "cpu"]), size=dict(type=int, default=640),
-                        batch=dict(type=int, default=8), repeat=dict(type=int, default=50))
+                        batch=dict(type=int, default=8), repeat=dict(type=int, default=50), warm=dict(type=int, default=0))
+    if options.warm:
+        read_libraries()
+        return 0
     if options.device == "cuda" and not torch.cuda.is_available():
         print("PyTorch finds no GPU", file=sys.stderr)
         return NO_TORCH
     torch.backends.cudnn.benchmark = True
-    graph = network_of(options, options.size, options.batch)
-    batch = Batch(options.scratch, graph, options.batch)
-    graphs = {size: graph if size == options.size else network_of(options, size, 1) for size in (320, 640)}
-    for precision in ("bf16", "tf32", "f32"):
+    left = [(precision, job, size, batch) for precision in ("bf16", "tf32", "f32")
+            for job, size, batch in (("training", options.size, options.batch), ("inference", 640, 1), ("inference", 320, 1))]
+    end_in_time(left)
+    graphs = {options.size: network_of(options, options.size, options.batch)}
+    batch = Batch(options.scratch, graphs[options.size], options.batch)
+    while left:
+        precision, job, size, count = left[0]
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
-        report(training(graph, batch, precision, options.device), "training", options.size, options.batch, precision, options.repeat,
-               "target assignment")
-        for size, net in graphs.items():
-            report(inference(net, size, precision, options.device), "inference", size, 1, precision, options.repeat,
-                   "decoding, suppression")
+        if size not in graphs:
+            graphs[size] = network_of(options, size, 1)
+        if job == "training":
+            made, without = training(graphs[size], batch, precision, options.device), "target assignment"
+        else:
+            made, without = inference(graphs[size], size, precision, options.device), "decoding, suppression"
+        report(made, job, size, count, precision, options.repeat, without)
+        left.pop(0)
     return 0
 
 

@@ -45,14 +45,22 @@ def run(graph, x, convolve, normalize):
 
 
 class Training:
-    """A step: forward, losses, backward, weight decay, SGD with momentum. batch: train.Batch."""
+    """A step: forward, losses, backward, weight decay, SGD with momentum. batch: train.Batch. fused: the decay's gradient and the
+    update in one kernel for all weights, and the decay's loss in few, as a GPU wants it."""
 
-    def __init__(self, graph, batch, device, learning_rate, momentum, compiled=False):
-        self.graph, self.normalizer = graph, batch.normalizer
+    def __init__(self, graph, batch, device, learning_rate, momentum, compiled=False, fused=False):
+        self.graph, self.normalizer, self.fused = graph, batch.normalizer, fused
         self.weights = {i: parameter(graph, i, device).requires_grad_(p["trainable"]) for i, p in enumerate(graph.params)}
         self.decayed = [(self.weights[i], p["l2"]) for i, p in enumerate(graph.params) if p["l2"] > 0]
-        self.sgd = torch.optim.SGD([w for w in self.weights.values() if w.requires_grad], lr=learning_rate, momentum=momentum,
-                                   foreach=True)
+        if fused:
+            rates = {i: p["l2"] for i, p in enumerate(graph.params) if p["trainable"]}
+            groups = [{"params": [self.weights[i] for i, l2 in rates.items() if l2 == rate], "weight_decay": rate}
+                      for rate in sorted(set(rates.values()))]
+            self.sgd = torch.optim.SGD(groups, lr=learning_rate, momentum=momentum, fused=True)
+            self.halves = torch.tensor([l2 / 2 for _, l2 in self.decayed], device=device)
+        else:
+            self.sgd = torch.optim.SGD([w for w in self.weights.values() if w.requires_grad], lr=learning_rate, momentum=momentum,
+                                       foreach=True)
         self.classes, self.boxes, self.class_weight, self.box_weight = (
             torch.tensor(value, device=device) for value in (batch.classes, batch.boxes, batch.class_weight[..., None], batch.box_weight))
         self.losses = torch.compile(self.losses) if compiled else self.losses
@@ -71,12 +79,18 @@ class Training:
         factor = torch.where(self.classes > 0, 0.25 * (1 - p) ** 2, 0.75 * p ** 2)
         return loc, (cross * factor * self.class_weight).sum() / self.normalizer
 
+    def decay(self):
+        if not self.fused:
+            return sum(l2 / 2 * (w * w).sum() for w, l2 in self.decayed)
+        with torch.no_grad():
+            return (torch.stack(torch._foreach_norm([w for w, _ in self.decayed])).square() * self.halves).sum()
+
     def step(self, x):
         """Localization, classification and regularization loss before the update, on the device."""
         loc, cls = self.losses(x)
-        decay = sum(l2 / 2 * (w * w).sum() for w, l2 in self.decayed)
+        decay = self.decay()
         self.sgd.zero_grad(set_to_none=True)
-        (loc + cls + decay).backward()
+        (loc + cls if self.fused else loc + cls + decay).backward()
         self.sgd.step()
         return torch.stack([loc.detach(), cls.detach(), decay.detach()])
 

@@ -54,63 +54,67 @@ static void expect_positive(const cJSON *row, const char *key)
     assert_true(cJSON_IsNumber(item(row, key)) && item(row, key)->valuedouble > 0);
 }
 
-/* bench_cuda's rows as docs/cuda.md has them; counts them by kind. */
-static void check_row(const cJSON *row, int counts[4])
+enum { WHOLE, LAUNCH, SUM, SKIPPED, CUDNN, CUDNN_SUM, KINDS };
+
+static void check_launch(const cJSON *row)
 {
-    static const char *const kinds[] = {"whole", "launch", "sum", "skipped"};
+    expect_positive(row, "launches");
+    expect_positive(row, "p50_us");
+    expect_positive(row, "runs");
+    assert_true(item(row, "bytes")->valuedouble >= 0 && item(row, "flops")->valuedouble >= 0);
+    assert_true(cJSON_IsNull(item(row, "bound_us"))); /* of the emulation there are no figures */
+}
+
+/* cuDNN has all of them. */
+static void check_cudnn(const cJSON *row)
+{
+    const char *operation = item(row, "operation")->valuestring;
+    expect_positive(row, "p50_us");
+    expect_positive(row, "cudnn_us");
+    assert_true(strcmp(operation, "convolution") == 0 || strcmp(operation, "depthwise") == 0 ||
+                strcmp(operation, "batch_norm") == 0);
+}
+
+/* bench_cuda's rows as docs/cuda.md has them; counts them by kind. */
+static void check_row(const cJSON *row, int counts[KINDS])
+{
+    static const char *const kinds[] = {"whole", "launch", "sum", "skipped", "cudnn", "cudnn_sum"};
     static const char *const common[] = {"kind", "job", "precision"};
+    static const char *const whole[] = {"p50_ms",     "p99_ms", "ahead_p50_ms", "staging_p50_ms",
+                                        "host_bytes", "runs",   "bytes"};
     assert_true(cJSON_IsObject(row));
     for (size_t i = 0; i < 3; i++)
         assert_true(cJSON_IsString(item(row, common[i])));
     assert_true(cJSON_IsNumber(item(row, "size")) && cJSON_IsNumber(item(row, "batch")));
-    const bool eight_bits = strcmp(item(row, "precision")->valuestring, "int8") == 0;
     int kind = 0;
-    while (kind < 4 && strcmp(kinds[kind], item(row, "kind")->valuestring) != 0)
+    while (kind < KINDS && strcmp(kinds[kind], item(row, "kind")->valuestring) != 0)
         kind++;
-    if (kind == 4) {
+    if (kind == KINDS) {
         fail_msg("kind \"%s\"", item(row, "kind")->valuestring);
         return;
     }
     counts[kind]++;
-    if (kind == 0) {
-        static const char *const keys[] = {"p50_ms",     "p99_ms", "ahead_p50_ms", "staging_p50_ms",
-                                           "host_bytes", "runs",   "bytes"};
-        for (size_t i = 0; i < 7; i++)
-            expect_positive(row, keys[i]);
-    } else if (kind == 1) {
-        expect_positive(row, "launches");
-        expect_positive(row, "p50_us");
-        expect_positive(row, "runs");
-        assert_true(item(row, "bytes")->valuedouble >= 0 && item(row, "flops")->valuedouble >= 0);
-        assert_true(
-            cJSON_IsNull(item(row, "bound_us"))); /* of the emulation there are no figures */
-        const char *operation = item(row, "operation")->valuestring;
-        const bool has_peer = !eight_bits && (strcmp(operation, "convolution") == 0 ||
-                                              strcmp(operation, "depthwise") == 0 ||
-                                              strcmp(operation, "batch_norm") == 0);
-        if (has_peer)
-            expect_positive(row, "cudnn_us");
-        else
-            assert_true(cJSON_IsNull(item(row, "cudnn_us")));
-    } else if (kind == 2) {
-        expect_positive(row, "p50_us");
-        if (!eight_bits) {
-            expect_positive(row, "cudnn_us");
-            expect_positive(row, "p50_us_with_cudnn");
-        }
-    } else {
+    if (kind == WHOLE)
+        for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+            expect_positive(row, whole[i]);
+    else if (kind == LAUNCH)
+        check_launch(row);
+    else if (kind == CUDNN)
+        check_cudnn(row);
+    else if (kind == SKIPPED)
         assert_true(cJSON_IsString(item(row, "why")));
-    }
+    else
+        expect_positive(row, "p50_us");
 }
 
 /* The kinds of rows, as check_row() counts them. */
-static void count_rows(const char *precision, int counts[4])
+static void count_rows(const char *options, int counts[KINDS])
 {
     char path[300], command[700], *output = NULL;
     program(path, "bench_cuda");
-    snprintf(command, sizeof command,
-             "%s --sizes 40 --batches 1 --repeat 1 --flush_mb 1 --precision %s 2>&1", path,
-             precision);
+    memset(counts, 0, KINDS * sizeof *counts);
+    snprintf(command, sizeof command, "%s --sizes 40 --batches 1 --flush_mb 1 %s 2>&1", path,
+             options);
     const int status = run(command, &output);
     if (status != 0)
         fail_msg("bench_cuda ended with %d: %s", status, output);
@@ -128,18 +132,38 @@ static void count_rows(const char *precision, int counts[4])
 static void rows(void **state)
 {
     (void)state;
+    int counts[KINDS];
+    count_rows("--repeat 1 --precision bf16", counts);
+    assert_int_equal(counts[WHOLE], 2); /* two jobs */
+    assert_int_equal(counts[SUM], 2);
+    assert_true(counts[LAUNCH] > 400);
+    assert_int_equal(counts[SKIPPED] + counts[CUDNN] + counts[CUDNN_SUM], 0);
+    count_rows("--repeat 1 --precision int8", counts);
+    assert_int_equal(counts[WHOLE], 1); /* inference alone */
+    assert_int_equal(counts[SUM], 1);
+    assert_true(counts[LAUNCH] > 80);
+}
+
+/* cuDNN's rows instead of ours, and their sum. */
+static void peers(void **state)
+{
+    (void)state;
+    int counts[KINDS];
+    count_rows("--repeat 1 --precision bf16 --peer 1", counts);
+    assert_int_equal(counts[WHOLE], 2);
+    assert_true(counts[CUDNN] > 400);
+    assert_int_equal(counts[CUDNN_SUM], 2);
+    assert_int_equal(counts[LAUNCH] + counts[SUM] + counts[SKIPPED], 0);
+    /* In float32 ways that round are none; some runs. */
+    count_rows("--repeat 4 --precision f32 --peer 1 --job inference", counts);
+    assert_true(counts[CUDNN] > 80);
+    assert_int_equal(counts[CUDNN_SUM], 1);
+}
+
+static void errors(void **state)
+{
+    (void)state;
     char path[300], command[700], *output = NULL;
-    int counts[4] = {0}, eight_bits[4] = {0};
-    count_rows("bf16", counts);
-    assert_int_equal(counts[0], 2); /* two jobs */
-    assert_int_equal(counts[2], 2);
-    assert_true(counts[1] > 400);
-    assert_int_equal(counts[3], 0);
-    count_rows("int8", eight_bits);
-    assert_int_equal(eight_bits[0], 1); /* inference alone */
-    assert_int_equal(eight_bits[2], 1);
-    assert_true(eight_bits[1] > 80);
-    assert_int_equal(eight_bits[3], 0);
     program(path, "bench_cuda");
     /* What does not fit is said and skipped; what is no option is an error. */
     snprintf(command, sizeof command,
@@ -430,6 +454,8 @@ int test_cuda_bench(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
+        cmocka_unit_test(peers),
+        cmocka_unit_test(errors),
         cmocka_unit_test(killed),
         cmocka_unit_test(roofline_file),
         cmocka_unit_test(gates),

@@ -1,5 +1,5 @@
 /* cudnn_norm.cc: batch norm of rows [n * h * w, c] in training, forward and backward: a peer that
- * bench_cuda times. */
+ * bench_cuda times. It wants room it does not need, as cuDNN does, and looks whether it has it. */
 #include <math.h>
 
 #include "cudnn_emu.h"
@@ -50,25 +50,74 @@ static cudnnStatus_t run(cudnnHandle_t handle, const char *name, std::vector<acc
     return error == cudaSuccess ? CUDNN_STATUS_SUCCESS : CUDNN_STATUS_EXECUTION_FAILED;
 }
 
+/* Bytes of workspace and between the passes, of mode PERSISTENT. */
+static const size_t room = 4096, between = 64;
+
+static const char *lacks(cudnnBatchNormMode_t mode, const void *workspace, size_t workspace_bytes,
+                         const void *reserve, size_t reserve_bytes)
+{
+    if (mode != CUDNN_BATCHNORM_SPATIAL_PERSISTENT)
+        return nullptr;
+    return workspace_bytes < room || reserve_bytes < between || !device_range(workspace, room) ||
+                   !device_range(reserve, between)
+               ? "a batch norm lacks its workspace"
+               : nullptr;
+}
+
 } // namespace det_emu
 
 extern "C" {
 
-cudnnStatus_t cudnnBatchNormalizationForwardTraining(
-    cudnnHandle_t handle, cudnnBatchNormMode_t, const void *, const void *,
-    const cudnnTensorDescriptor_t x_desc, const void *x, const cudnnTensorDescriptor_t y_desc,
-    void *y, const cudnnTensorDescriptor_t parameters_desc, const void *scale, const void *bias,
-    double, void *moving_mean, void *moving_variance, double epsilon, void *saved_mean,
-    void *saved_inverse)
+cudnnStatus_t cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t,
+    const cudnnTensorDescriptor_t x, const cudnnTensorDescriptor_t, const cudnnTensorDescriptor_t y,
+    const cudnnTensorDescriptor_t parameters, const cudnnActivationDescriptor_t, size_t *bytes)
+{
+    rows r;
+    const char *why = gather(handle, x, y, parameters, &r);
+    *bytes = mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT ? room : 0;
+    return why == nullptr ? CUDNN_STATUS_SUCCESS : cudnn_refuse(why);
+}
+
+cudnnStatus_t cudnnGetBatchNormalizationBackwardExWorkspaceSize(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t,
+    const cudnnTensorDescriptor_t x, const cudnnTensorDescriptor_t,
+    const cudnnTensorDescriptor_t dy, const cudnnTensorDescriptor_t, const cudnnTensorDescriptor_t,
+    const cudnnTensorDescriptor_t parameters, const cudnnActivationDescriptor_t, size_t *bytes)
+{
+    rows r;
+    const char *why = gather(handle, x, dy, parameters, &r);
+    *bytes = mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT ? room : 0;
+    return why == nullptr ? CUDNN_STATUS_SUCCESS : cudnn_refuse(why);
+}
+
+cudnnStatus_t cudnnGetBatchNormalizationTrainingExReserveSpaceSize(
+    cudnnHandle_t, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t,
+    const cudnnActivationDescriptor_t, const cudnnTensorDescriptor_t, size_t *bytes)
+{
+    *bytes = mode == CUDNN_BATCHNORM_SPATIAL_PERSISTENT ? between : 0;
+    return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBatchNormalizationForwardTrainingEx(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t, const void *,
+    const void *, const cudnnTensorDescriptor_t x_desc, const void *x,
+    const cudnnTensorDescriptor_t, const void *, const cudnnTensorDescriptor_t y_desc, void *y,
+    const cudnnTensorDescriptor_t parameters_desc, const void *scale, const void *bias, double,
+    void *moving_mean, void *moving_variance, double epsilon, void *saved_mean, void *saved_inverse,
+    cudnnActivationDescriptor_t, void *workspace, size_t workspace_bytes, void *reserve,
+    size_t reserve_bytes)
 {
     rows r;
     const char *why = gather(handle, x_desc, y_desc, parameters_desc, &r);
+    if (why == nullptr)
+        why = lacks(mode, workspace, workspace_bytes, reserve, reserve_bytes);
     if (why == nullptr && (moving_mean != nullptr || moving_variance != nullptr))
         why = "moving statistics are not emulated";
     if (why != nullptr)
         return cudnn_refuse(why);
     const size_t channel_bytes = r.channels * sizeof(float);
-    return run(handle, "cudnnBatchNormalizationForwardTraining",
+    return run(handle, "cudnnBatchNormalizationForwardTrainingEx",
                {{x, r.bytes, false},
                 {y, r.bytes, true},
                 {scale, channel_bytes, false},
@@ -97,21 +146,26 @@ cudnnStatus_t cudnnBatchNormalizationForwardTraining(
                });
 }
 
-cudnnStatus_t cudnnBatchNormalizationBackward(
-    cudnnHandle_t handle, cudnnBatchNormMode_t, const void *, const void *, const void *,
-    const void *, const cudnnTensorDescriptor_t x_desc, const void *x,
-    const cudnnTensorDescriptor_t dy_desc, const void *dy, const cudnnTensorDescriptor_t dx_desc,
-    void *dx, const cudnnTensorDescriptor_t parameters_desc, const void *scale, void *dscale,
-    void *dbias, double, const void *saved_mean, const void *saved_inverse)
+cudnnStatus_t cudnnBatchNormalizationBackwardEx(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t, const void *,
+    const void *, const void *, const void *, const cudnnTensorDescriptor_t x_desc, const void *x,
+    const cudnnTensorDescriptor_t, const void *, const cudnnTensorDescriptor_t dy_desc,
+    const void *dy, const cudnnTensorDescriptor_t, void *, const cudnnTensorDescriptor_t dx_desc,
+    void *dx, const cudnnTensorDescriptor_t parameters_desc, const void *scale, const void *,
+    void *dscale, void *dbias, double, const void *saved_mean, const void *saved_inverse,
+    cudnnActivationDescriptor_t, void *workspace, size_t workspace_bytes, void *reserve,
+    size_t reserve_bytes)
 {
     rows r, same;
     const char *why = gather(handle, x_desc, dy_desc, parameters_desc, &r);
     if (why == nullptr)
         why = gather(handle, x_desc, dx_desc, parameters_desc, &same);
+    if (why == nullptr)
+        why = lacks(mode, workspace, workspace_bytes, reserve, reserve_bytes);
     if (why != nullptr)
         return cudnn_refuse(why);
     const size_t channel_bytes = r.channels * sizeof(float);
-    return run(handle, "cudnnBatchNormalizationBackward",
+    return run(handle, "cudnnBatchNormalizationBackwardEx",
                {{x, r.bytes, false},
                 {dy, r.bytes, false},
                 {dx, r.bytes, true},

@@ -10,10 +10,10 @@
 #include "support/shell.h"
 
 static const char *const parts[] = {
-    "step-bf16",     "step-tf32",  "step-f32",       "inference-bf16", "inference-tf32",
-    "inference-f32", "int8-tests", "int8-inference", "torch",          "tests",
-    "ranks",         "memcheck",   "racecheck",      "rows-bf16",      "rows-tf32",
-    "rows-f32",      "int8-rows"};
+    "tests",          "step-bf16",     "step-tf32",  "step-f32",       "inference-bf16",
+    "inference-tf32", "inference-f32", "int8-tests", "int8-inference", "rows-bf16",
+    "rows-tf32",      "rows-f32",      "int8-rows",  "torch",          "ranks",
+    "memcheck",       "racecheck",     "peer-bf16",  "peer-tf32",      "peer-f32"};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 /* A machine as the scripts see it. Its folder holds programs and results. */
@@ -43,6 +43,7 @@ static void pretend(const struct machine *m, const char *name, const char *text)
     "case $DO in\n"                                                                 \
     "fail) echo 'the device said \"no\"' >&2; exit 1 ;;\n"                          \
     "skip) echo 'nothing of it here' >&2; exit 4 ;;\n"                              \
+    "some) echo 'not all of it' >&2; exit 3 ;;\n"                                   \
     "half) printf '{\"kind\": \"who'; exit 1 ;;\n"                                  \
     "hang) exec sleep 30 ;;\n"                                                      \
     "TERM) kill -TERM $SCRIPT; exec sleep 30 ;;\n"                                  \
@@ -135,6 +136,11 @@ static const cJSON *part_of(const struct machine *m, const char *name)
     if (part == NULL)
         fail_msg("no part \"%s\"; the script said:\n%s", name, m->output);
     return part;
+}
+
+static bool has_part(const struct machine *m, const char *name)
+{
+    return cJSON_HasObjectItem(cJSON_GetObjectItem(m->json, "parts"), name);
 }
 
 static const char *text_of(const cJSON *object, const char *key)
@@ -250,25 +256,33 @@ static void failures(void **state)
         {"racecheck", "fail", "failed", "1 of 14 groups passed; failed: test_cuda_dwconv", 1},
         {"rows-tf32", "half", "failed", "", 1},
         {"torch", "skip", "skipped: nothing of it here", NULL, 0},
+        {"torch", "some", "passed in part", "not all of it", 0},
     };
     struct machine m;
     char variables[100];
     machine_open(&m, true);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         snprintf(variables, sizeof variables, "IN=%s DO=%s", cases[i].part, cases[i].does);
-        run(&m, variables, "");
+        run(&m, variables, "--only tests,step-bf16,rows,torch,racecheck");
         assert_int_equal(m.status, cases[i].status);
-        for (int k = 0; k < PARTS; k++)
-            expect_part(&m, parts[k],
-                        strcmp(parts[k], cases[i].part) == 0 ? cases[i].result : "passed");
+        int others = 0;
+        for (int k = 0; k < PARTS; k++) {
+            const bool here = strcmp(parts[k], cases[i].part) == 0;
+            if (!here && !has_part(&m, parts[k]))
+                continue;
+            expect_part(&m, parts[k], here ? cases[i].result : "passed");
+            assert_true(here || rows_of(&m, parts[k]) > 0);
+            others += !here;
+        }
+        assert_int_equal(others, 6);
         expect_part(&m, "end", cases[i].status == 0 ? "passed" : "failed");
         if (cases[i].last != NULL)
             assert_contains(text_of(part_of(&m, cases[i].part), "last"), cases[i].last);
-        assert_int_equal(rows_of(&m, "rows-f32"), 1);
     }
     assert_int_equal(shell("rm %s/compute-sanitizer %s/python3", m.folder, m.folder), 0);
-    run(&m, "", "--only memcheck,torch");
+    run(&m, "", "--only memcheck,torch,profile");
     assert_int_equal(m.status, 0);
+    expect_part(&m, "profile", "skipped: ncu is not installed");
     expect_part(&m, "torch", "skipped: python3 is not installed");
     expect_part(&m, "memcheck", "skipped: compute-sanitizer is not installed");
     pretend(&m, "nvidia-smi", "case $1 in *name*) echo one;; *) echo 9.0;; esac");
@@ -278,22 +292,35 @@ static void failures(void **state)
     machine_close(&m);
 }
 
-/* The run is ended by `signal` while `part` is at work. */
-static void cut(struct machine *m, const char *part, const char *signal)
+/* The run, of this part and those around it, is ended by `signal` while it is at work. */
+static void cut(struct machine *m, int part, const char *signal)
 {
-    char variables[100];
-    bool before = true;
-    snprintf(variables, sizeof variables, "IN=%s DO=%s", part, signal);
-    run(m, variables, "");
+    const int first = part > 0 ? part - 1 : 0, last = part + 2 < PARTS ? part + 2 : PARTS - 1;
+    char variables[100], options[400] = "--only ";
+    snprintf(variables, sizeof variables, "IN=%s DO=%s", parts[part], signal);
+    for (int i = first; i <= last; i++) {
+        const size_t used = strlen(options);
+        snprintf(options + used, sizeof options - used, "%s%s", i > first ? "," : "", parts[i]);
+    }
+    run(m, variables, options);
     assert_int_equal(m->status, strcmp(signal, "TERM") == 0 ? 1 : 128 + 9);
-    for (int i = 0; i < PARTS; i++) {
-        const bool here = strcmp(parts[i], part) == 0;
-        before &= !here;
-        expect_part(m, parts[i], here ? "cut off with the run" : before ? "passed" : "not reached");
-        if (before)
+    for (int i = first; i <= last; i++) {
+        expect_part(m, parts[i],
+                    i == part  ? "cut off with the run"
+                    : i < part ? "passed"
+                               : "not reached");
+        if (i < part)
             assert_true(rows_of(m, parts[i]) > 0);
     }
     expect_part(m, "end", "unfinished");
+}
+
+static int place(const char *part)
+{
+    int i = 0;
+    while (strcmp(parts[i], part) != 0)
+        i++;
+    return i;
 }
 
 /* Killed without a warning, and by a signal that can be caught; what was done is kept. */
@@ -303,12 +330,12 @@ static void ended_from_outside(void **state)
     struct machine m;
     machine_open(&m, true);
     for (int i = 0; i < PARTS; i++)
-        cut(&m, parts[i], "KILL");
-    cut(&m, "step-bf16", "TERM");
+        cut(&m, i, "KILL");
+    cut(&m, place("step-bf16"), "TERM");
     assert_int_equal(rows_of(&m, "step-bf16"), 1);
-    cut(&m, "memcheck", "TERM");
+    cut(&m, place("memcheck"), "TERM");
     /* A part that works for longer than a second has its rows in the file already. */
-    cut(&m, "inference-f32", "late");
+    cut(&m, place("inference-f32"), "late");
     assert_int_equal(rows_of(&m, "inference-f32"), 1);
     machine_close(&m);
 }
@@ -319,12 +346,12 @@ static void time_limits(void **state)
     struct machine m;
     char *text = NULL, path[600];
     machine_open(&m, true);
-    run(&m, "IN=step-tf32 DO=hang", "--only step-bf16,step-tf32,tests --seconds 6");
+    run(&m, "IN=step-tf32 DO=hang", "--only step-bf16,step-tf32,torch --seconds 6");
     assert_int_equal(m.status, 1);
     expect_part(&m, "step-bf16", "passed");
     assert_contains(text_of(part_of(&m, "step-tf32"), "result"), "cut off after ");
     assert_int_equal(rows_of(&m, "step-tf32"), 1);
-    expect_part(&m, "tests", "not reached in 6 s");
+    expect_part(&m, "torch", "not reached in 6 s");
     expect_part(&m, "end", "failed");
     /* A group that hangs is cut off alone; what is left of the time goes to the next, and what has
      * none is named. */
@@ -418,7 +445,8 @@ static void bundle(void **state)
         shell(
             "cd %s/.gpu && test -x bin/det-info -a -e lib/libjpeg.so.* -a -e lib/libstdc++.so.6 -a "
             "-e lib/libdet/right.so -a "
-            "-x bench/gpu_check.sh -a -x bench/gpu_groups.sh -a -e bench/peers/gpu_torch.py -a -d "
+            "-x bench/gpu_check.sh -a -x bench/gpu_groups.sh -a -x bench/gpu_profile.sh -a -e "
+            "bench/peers/gpu_torch.py -a -d "
             "tests/golden -a "
             "! -e lib/libc.so.6 -a ! -e shared && grep -q '^80 90$' architectures && test -s "
             "commit",

@@ -95,19 +95,40 @@ typedef enum {
     CUDNN_BATCHNORM_SPATIAL = 1,
     CUDNN_BATCHNORM_SPATIAL_PERSISTENT = 2
 } cudnnBatchNormMode_t;
-cudnnStatus_t cudnnBatchNormalizationForwardTraining(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha, const void *beta,
-    const cudnnTensorDescriptor_t x_desc, const void *x, const cudnnTensorDescriptor_t y_desc,
+typedef enum { CUDNN_BATCHNORM_OPS_BN = 0 } cudnnBatchNormOps_t;
+typedef struct cudnnActivationStruct *cudnnActivationDescriptor_t;
+cudnnStatus_t cudnnGetBatchNormalizationForwardTrainingExWorkspaceSize(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops,
+    const cudnnTensorDescriptor_t x, const cudnnTensorDescriptor_t z,
+    const cudnnTensorDescriptor_t y, const cudnnTensorDescriptor_t parameters,
+    const cudnnActivationDescriptor_t activation, size_t *bytes);
+cudnnStatus_t cudnnGetBatchNormalizationBackwardExWorkspaceSize(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops,
+    const cudnnTensorDescriptor_t x, const cudnnTensorDescriptor_t y,
+    const cudnnTensorDescriptor_t dy, const cudnnTensorDescriptor_t dz,
+    const cudnnTensorDescriptor_t dx, const cudnnTensorDescriptor_t parameters,
+    const cudnnActivationDescriptor_t activation, size_t *bytes);
+cudnnStatus_t cudnnGetBatchNormalizationTrainingExReserveSpaceSize(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops,
+    const cudnnActivationDescriptor_t activation, const cudnnTensorDescriptor_t x, size_t *bytes);
+cudnnStatus_t cudnnBatchNormalizationForwardTrainingEx(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops, const void *alpha,
+    const void *beta, const cudnnTensorDescriptor_t x_desc, const void *x,
+    const cudnnTensorDescriptor_t z_desc, const void *z, const cudnnTensorDescriptor_t y_desc,
     void *y, const cudnnTensorDescriptor_t parameters_desc, const void *scale, const void *bias,
     double average_factor, void *moving_mean, void *moving_variance, double epsilon,
-    void *saved_mean, void *saved_inverse);
-cudnnStatus_t cudnnBatchNormalizationBackward(
-    cudnnHandle_t handle, cudnnBatchNormMode_t mode, const void *alpha_data, const void *beta_data,
-    const void *alpha_parameters, const void *beta_parameters, const cudnnTensorDescriptor_t x_desc,
-    const void *x, const cudnnTensorDescriptor_t dy_desc, const void *dy,
+    void *saved_mean, void *saved_inverse, cudnnActivationDescriptor_t activation, void *workspace,
+    size_t workspace_bytes, void *reserve, size_t reserve_bytes);
+cudnnStatus_t cudnnBatchNormalizationBackwardEx(
+    cudnnHandle_t handle, cudnnBatchNormMode_t mode, cudnnBatchNormOps_t ops,
+    const void *alpha_data, const void *beta_data, const void *alpha_parameters,
+    const void *beta_parameters, const cudnnTensorDescriptor_t x_desc, const void *x,
+    const cudnnTensorDescriptor_t y_desc, const void *y, const cudnnTensorDescriptor_t dy_desc,
+    const void *dy, const cudnnTensorDescriptor_t dz_desc, void *dz,
     const cudnnTensorDescriptor_t dx_desc, void *dx, const cudnnTensorDescriptor_t parameters_desc,
-    const void *scale, void *dscale, void *dbias, double epsilon, const void *saved_mean,
-    const void *saved_inverse);
+    const void *scale, const void *bias, void *dscale, void *dbias, double epsilon,
+    const void *saved_mean, const void *saved_inverse, cudnnActivationDescriptor_t activation,
+    void *workspace, size_t workspace_bytes, void *reserve, size_t reserve_bytes);
 
 cudnnStatus_t cudnnGetConvolutionForwardAlgorithm_v7(
     cudnnHandle_t handle, const cudnnTensorDescriptor_t x, const cudnnFilterDescriptor_t w,
