@@ -13,13 +13,16 @@ static __global__ void __launch_bounds__(BN_THREADS)
     if (finite != nullptr && *finite == 0)
         return;
     const int first = heads[blockIdx.x], end = heads[blockIdx.x + 1];
-    for (int e = first; e < end; e++) {
-        const struct detk_bn_moving entry = entries[e];
-        for (int k = (int)threadIdx.x; k < entry.c; k += BN_THREADS) {
-            entry.moving_mean[k] = moved(entry.moving_mean[k], entry.mean[k], entry.rate);
-            entry.moving_variance[k] = moved(
-                entry.moving_variance[k], __fmul_rn(entry.variance[k], entry.unbiased), entry.rate);
+    const struct detk_bn_moving shared = entries[first];
+    for (int k = (int)threadIdx.x; k < shared.c; k += BN_THREADS) {
+        float mean = shared.moving_mean[k], variance = shared.moving_variance[k];
+        for (int e = first; e < end; e++) {
+            const struct detk_bn_moving entry = entries[e];
+            mean = moved(mean, entry.mean[k], entry.rate);
+            variance = moved(variance, __fmul_rn(entry.variance[k], entry.unbiased), entry.rate);
         }
+        shared.moving_mean[k] = mean;
+        shared.moving_variance[k] = variance;
     }
 }
 

@@ -85,15 +85,8 @@ __global__ void __launch_bounds__(BN_THREADS, BN_RESIDENT)
     }
 }
 
-/* 0 behind the last. */
-__device__ __forceinline__ float rows_of(const struct det_strips &strips, int strip)
-{
-    const int64_t left = strips.rows - (int64_t)strip * strips.strip_rows;
-    return left > 0 ? (float)(left < strips.strip_rows ? left : strips.strip_rows) : 0.0f;
-}
-
 /* The strips' pairs: the mean of all, from that of the first strip, then the distances from it. */
-static __global__ void __launch_bounds__(DET_STRIPS_THREADS)
+static __global__ void __launch_bounds__(DET_STRIPS_THREADS, 1)
     detk_bn_merge_moments(const struct det_strips strips, int c, const float *partial, float *mean,
                           float *variance)
 {
@@ -102,9 +95,11 @@ static __global__ void __launch_bounds__(DET_STRIPS_THREADS)
     const int k = (int)(blockIdx.x * blockDim.x + threadIdx.x), y = (int)threadIdx.y;
     const int lanes = (int)blockDim.y, ahead = DET_STRIPS_AHEAD * lanes;
     const int end = k < c ? strips.strips : 0;
-    const int64_t step = (int64_t)lanes * 2 * c;
+    const unsigned step = (unsigned)lanes * 2 * (unsigned)c; /* less than the workspace */
     const float *const mine = partial + (int64_t)y * 2 * c + k;
     const float rows = (float)strips.rows, first = k < c ? partial[k] : 0.0f;
+    const float whole = (float)strips.strip_rows;
+    const float last = (float)(strips.rows - (strips.strips - 1) * strips.strip_rows);
 
     float off = 0, distances = 0;
     const float *from = mine;
@@ -113,15 +108,15 @@ static __global__ void __launch_bounds__(DET_STRIPS_THREADS)
 #pragma unroll
         for (int j = 0; j < DET_STRIPS_AHEAD; j++) {
             const bool there = strip + j * lanes < end;
-            means[j] = there ? from[j * step] : first;
-            some[j] = there ? from[j * step + c] : 0.0f;
+            means[j] = there ? from[(int64_t)step * j] : first;
+            some[j] = there ? from[(int64_t)step * j + c] : 0.0f;
         }
 #pragma unroll
         for (int j = 0; j < DET_STRIPS_AHEAD; j++) {
-            off += rows_of(strips, strip + j * lanes) * (means[j] - first);
+            off += (strip + j * lanes < end - 1 ? whole : last) * (means[j] - first);
             distances += some[j];
         }
-        from += DET_STRIPS_AHEAD * step;
+        from += (int64_t)step * DET_STRIPS_AHEAD;
     }
     const float all = first + det_sum_lanes(offs, off) / rows;
 
@@ -130,11 +125,13 @@ static __global__ void __launch_bounds__(DET_STRIPS_THREADS)
         float means[DET_STRIPS_AHEAD];
 #pragma unroll
         for (int j = 0; j < DET_STRIPS_AHEAD; j++)
-            means[j] = strip + j * lanes < end ? from[j * step] : all;
+            means[j] = strip + j * lanes < end ? from[(int64_t)step * j] : all;
 #pragma unroll
-        for (int j = 0; j < DET_STRIPS_AHEAD; j++)
-            distances += rows_of(strips, strip + j * lanes) * (means[j] - all) * (means[j] - all);
-        from += DET_STRIPS_AHEAD * step;
+        for (int j = 0; j < DET_STRIPS_AHEAD; j++) {
+            const float from_all = means[j] - all;
+            distances += (strip + j * lanes < end - 1 ? whole : last) * from_all * from_all;
+        }
+        from += (int64_t)step * DET_STRIPS_AHEAD;
     }
     distances = det_sum_lanes(squares, distances);
     if (threadIdx.y != 0 || k >= c)
