@@ -55,12 +55,12 @@ __device__ __forceinline__ struct place place_of(const struct det_conv_shape &s,
 }
 
 /* Columns of the input that a group's outputs take. */
-template <int STRIDE> constexpr int columns_of = (DWCONV_WEIGHT_PIXELS - 1) * STRIDE + 3;
+template <int STRIDE> constexpr int window_columns = (DWCONV_WEIGHT_PIXELS - 1) * STRIDE + 3;
 
 /* Bit p * 3 + kx: the product of output p of a row and the column under tap kx is none. */
 template <int STRIDE>
 __device__ __forceinline__ unsigned
-missing_products(const dwconv_columns<columns_of<STRIDE>> &columns,
+missing_products(const dwconv_columns<window_columns<STRIDE>> &columns,
                  const dwconv_columns<DWCONV_WEIGHT_PIXELS> &outputs)
 {
     unsigned missing = 0;
@@ -99,7 +99,7 @@ add_group(const struct det_conv_shape &s, const struct place &at, int rows, int 
     const int c = s.in_c, in_row_values = s.in_w * c, out_row_values = s.out_w * c;
     const int ox = at.group * DWCONV_WEIGHT_PIXELS, top = at.oy * STRIDE - s.pad_top;
     const int lowest = min(top + (rows - 1) * STRIDE + 2, s.in_h - 1);
-    const dwconv_columns<columns_of<STRIDE>> columns(ox * STRIDE - s.pad_left, s.in_w, c);
+    const dwconv_columns<window_columns<STRIDE>> columns(ox * STRIDE - s.pad_left, s.in_w, c);
     const dwconv_columns<DWCONV_WEIGHT_PIXELS> outputs(ox, s.out_w, c);
     const unsigned missing = missing_products<STRIDE>(columns, outputs);
     const int64_t in_row = (int64_t)at.image * s.in_h + min(max(top, 0), s.in_h - 1);
@@ -107,14 +107,14 @@ add_group(const struct det_conv_shape &s, const struct place &at, int rows, int 
     const T *from = in + in_row * in_row_values + channel;
     const T *gradients = dout + out_row * out_row_values + channel;
 
-    dwconv_row<T, N, columns_of<STRIDE>> row;
+    dwconv_row<T, N, window_columns<STRIDE>> row;
     dwconv_row<T, N, DWCONV_WEIGHT_PIXELS> coming[slots];
     float gradient[slots][DWCONV_WEIGHT_PIXELS][N]; /* [row of the group % slots] */
     row.fetch(from, columns);
     coming[0].fetch(gradients, outputs);
     const auto add_row = [&](int slot, int q, const auto &missing_of) {
 #pragma unroll
-        for (int j = 0; j < columns_of<STRIDE>; j++) {
+        for (int j = 0; j < window_columns<STRIDE>; j++) {
             float value[N];
             row.take(j, value);
             loading.apply(value);
