@@ -124,7 +124,9 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
             follow);
     }
     const dwconv_columns<DWCONV_PIXELS> inputs(ix, s.in_w, c);
-    store_row<T, N>(inputs, accumulate, sum, din + (int64_t)row * s.in_w * c + channel);
+    T *to = din + (int64_t)row * s.in_w * c + channel;
+    dwconv_keep(to);
+    store_row<T, N>(inputs, accumulate, sum, to);
 }
 
 /* The inputs of a strip of `strip_rows` rows, stride 1, from the lowest row to the highest: so a

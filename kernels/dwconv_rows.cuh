@@ -11,6 +11,27 @@
 #include "tile.cuh"
 #include "vec.cuh"
 
+/* Has nvcc keep what was worked out: else it takes a row's address and a column's offset apart, and
+ * works both out for each column and row. */
+template <typename T> __device__ __forceinline__ void dwconv_keep(T &value)
+{
+#ifdef __CUDA_ARCH__
+    asm("" : "+r"(value));
+#else
+    (void)value;
+#endif
+}
+
+template <typename T> __device__ __forceinline__ void dwconv_keep(T *&global)
+{
+#ifdef __CUDA_ARCH__
+    asm("" : "+l"(global));
+    __builtin_assume(__isGlobal(global));
+#else
+    (void)global;
+#endif
+}
+
 /* COUNT columns from `left` on, of rows of `width`. */
 template <int COUNT> struct dwconv_columns {
     int offset[COUNT]; /* from a row's column 0; outside: of the nearest inside */
@@ -24,11 +45,10 @@ template <int COUNT> struct dwconv_columns {
             offset[j] = min(max(left + j, 0), width - 1) * c;
             outside |= det_inside(left + j, width) ? 0 : 1U << j;
         }
-        /* Else nvcc works them out anew for every row. */
-        asm("" : "+r"(outside));
+        dwconv_keep(outside);
 #pragma unroll
         for (int j = 0; j < COUNT; j++)
-            asm("" : "+r"(offset[j]));
+            dwconv_keep(offset[j]);
     }
 
     __device__ __forceinline__ bool inside(int j) const
@@ -113,6 +133,7 @@ template <typename T, int N, int COUNT> struct dwconv_row {
 
     __device__ __forceinline__ void fetch(const T *row, const dwconv_columns<COUNT> &at)
     {
+        dwconv_keep(row);
 #pragma unroll
         for (int j = 0; j < COUNT; j++)
             fetch(row, at, j);
