@@ -8,13 +8,6 @@
 
 #define Q8_VECTOR 4
 
-/* det_q8_steps(). Beyond +-1024 all is clamped: conversion itself ends at the ends of 32 bits. */
-__device__ __forceinline__ int32_t q8_steps(int32_t sum, float scale)
-{
-    const float product = __fmul_rn((float)sum, scale);
-    return __float2int_rn(fminf(fmaxf(product, -1024.0f), 1024.0f));
-}
-
 /* `zero` added and clamped. */
 __device__ __forceinline__ int8_t q8_clamp(int32_t value, const struct det_q8_target &to)
 {
@@ -28,21 +21,28 @@ __device__ __forceinline__ int8_t q8_add_one(const struct det_q8_add &q, int8_t 
     return q8_clamp(sum >> q.shift, q.to);
 }
 
-/* Bias and scales of a thread's channels. */
+/* Bias and scales of a thread's channels, and what their results are clamped to. */
 template <int N> struct q8_scaler {
     det_pack<int32_t, N> bias;
     det_pack<float, N> scales;
+    float low, high; /* less `zero` */
+    int32_t zero;
 
     __device__ __forceinline__ q8_scaler(const struct detk_q8_scaling &s, int channel)
         : bias(det_load_pack<int32_t, N>(s.bias + channel)),
-          scales(det_load_pack<float, N>(s.scales + channel))
+          scales(det_load_pack<float, N>(s.scales + channel)), low((float)(s.to.low - s.to.zero)),
+          high((float)(s.to.high - s.to.zero)), zero(s.to.zero)
     {
     }
 
-    __device__ __forceinline__ int8_t apply(int i, int32_t sum,
-                                            const struct det_q8_target &to) const
+    /* clamp(zero + det_q8_steps(sum)) of a sum that has its bias. Clamped before it is rounded,
+     * which is the same between whole numbers; rounded by an addition, after which the last bits
+     * count ones: a GPU converts at an eighth of the speed. */
+    __device__ __forceinline__ int8_t apply(int i, int32_t sum) const
     {
-        return q8_clamp(q8_steps(sum + bias.at[i], scales.at[i]), to);
+        const float product = __fmul_rn((float)sum, scales.at[i]);
+        const float clamped = fminf(fmaxf(product, low), high);
+        return (int8_t)(__float_as_uint(__fadd_rn(clamped, 12582912.0f)) + (uint32_t)zero);
     }
 };
 

@@ -1,13 +1,14 @@
 /* Depthwise convolutions in 8 bits. In q8.h.
  *
  * 3x3: a thread owns 4 channels and DWCONV_PIXELS adjacent pixels of a row. Of each row of inputs
- * the columns under it are loaded once, 4 channels a word, and turned into words of 4 adjacent
- * columns of a channel: then one instruction multiplies three taps. */
+ * the columns under it are loaded once, 4 channels a word, and 4 columns at a time turned into words
+ * of a channel's: then one instruction multiplies three taps. */
 #include "q8.cuh"
 #include "tile.cuh"
 
-/* Words of 4 columns that hold a row's. */
-#define Q8_COLUMN_WORDS(columns) (((columns) + 3) / 4)
+/* The columns under a thread's pixels: whole words of 4, and what is left: 2 columns or 1. */
+#define Q8_COLUMNS(stride) ((DWCONV_PIXELS - 1) * (stride) + 3)
+#define Q8_WORDS(stride)   (Q8_COLUMNS(stride) / 4)
 
 /* at[j] = channels 0 .. 3 of column j becomes at[i] = columns 0 .. 3 of channel i. */
 __device__ __forceinline__ void q8_turn(uint32_t (&at)[4])
@@ -22,32 +23,65 @@ __device__ __forceinline__ void q8_turn(uint32_t (&at)[4])
     at[3] = __byte_perm(high01, high23, 0x7632);
 }
 
-/* The columns of a row from `left` on, turned; `outside` where there is none. `row`: the thread's
- * channels of column 0, `inside`: there is such a row. */
+/* The columns of a row from `left` on; `outside` where there is none. `at`: the thread's channels of
+ * column `left`, `inside`: there is such a row. */
 template <int COLUMNS>
-__device__ __forceinline__ void q8_load_columns(const int8_t *row, bool inside, int left, int width,
+__device__ __forceinline__ void q8_load_columns(const int8_t *at, bool inside, int left, int width,
                                                 int c, uint32_t outside,
-                                                uint32_t (&columns)[Q8_COLUMN_WORDS(COLUMNS)][4])
+                                                uint32_t (&columns)[COLUMNS])
 {
 #pragma unroll
-    for (int j = 0; j < Q8_COLUMN_WORDS(COLUMNS) * 4; j++) {
-        columns[j / 4][j % 4] = outside;
-        if (j < COLUMNS && inside && det_inside(left + j, width))
-            columns[j / 4][j % 4] = det_load_pack<uint32_t, 1>(reinterpret_cast<const uint32_t *>(
-                                                                   row + (int64_t)(left + j) * c))
-                                        .at[0];
+    for (int j = 0; j < COLUMNS; j++) {
+        columns[j] = outside;
+        if (inside && det_inside(left + j, width))
+            columns[j] = det_load_pack<uint32_t, 1>(reinterpret_cast<const uint32_t *>(at)).at[0];
+        at += c;
     }
-#pragma unroll
-    for (int j = 0; j < Q8_COLUMN_WORDS(COLUMNS); j++)
-        q8_turn(columns[j]);
 }
+
+/* A row's columns, turned. The last ones, which fill no word, stay together: of stride 1 two
+ * channels' two columns are a word, of stride 2 all channels' one column. */
+template <int STRIDE> struct q8_row {
+    uint32_t words[Q8_WORDS(STRIDE)][4];
+    uint32_t rest[2];
+
+    __device__ __forceinline__ explicit q8_row(const uint32_t (&columns)[Q8_COLUMNS(STRIDE)])
+    {
+        constexpr int whole = 4 * Q8_WORDS(STRIDE);
+#pragma unroll
+        for (int j = 0; j < whole; j++)
+            words[j / 4][j % 4] = columns[j];
+#pragma unroll
+        for (int j = 0; j < Q8_WORDS(STRIDE); j++)
+            q8_turn(words[j]);
+        if constexpr (STRIDE == 1) {
+            rest[0] = __byte_perm(columns[whole], columns[whole + 1], 0x5140);
+            rest[1] = __byte_perm(columns[whole], columns[whole + 1], 0x7362);
+        } else {
+            rest[0] = columns[whole];
+        }
+    }
+
+    /* The three columns of pixel p, channel i; what is in the fourth byte meets a tap of 0. */
+    __device__ __forceinline__ uint32_t under(int p, int i) const
+    {
+        const int at = p * STRIDE / 4, from = p * STRIDE % 4;
+        if (from < 2)
+            return words[at][i] >> 8 * from;
+        if (at + 1 < Q8_WORDS(STRIDE))
+            return __byte_perm(words[at][i], words[at + 1][i], 0x3210U + 0x1111U * from);
+        const uint32_t first = STRIDE == 1 ? 4 + 2 * (i % 2) : 4 + i; /* of the rest */
+        const uint32_t digits =
+            from == 2 ? 0x32 + (first << 8) : 3 + (first << 4) + ((first + 1) << 8);
+        return __byte_perm(words[at][i], rest[STRIDE == 1 ? i / 2 : 0], digits);
+    }
+};
 
 template <int STRIDE>
 __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     detk_q8_dwconv_3x3(const struct det_conv_shape s, const int8_t *in, int32_t in_zero,
                        const int32_t *weights, const struct detk_q8_scaling scaling, int8_t *out)
 {
-    constexpr int count = (DWCONV_PIXELS - 1) * STRIDE + 3;
     const int c = s.in_c, groups = (s.out_w + DWCONV_PIXELS - 1) / DWCONV_PIXELS;
     const int channel = det_tile_vector() * Q8_VECTOR;
     const unsigned group = det_tile_pixel();
@@ -59,37 +93,36 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
     const int top = row % s.out_h * STRIDE - s.pad_top, left = ox * STRIDE - s.pad_left;
     const uint32_t outside = (uint32_t)(in_zero & 0xFF) * 0x01010101U;
 
-    int32_t sum[DWCONV_PIXELS][Q8_VECTOR] = {};
+    const int8_t *at = in + (((int64_t)image * s.in_h + top) * s.in_w + left) * c + channel;
+
+    const q8_scaler<Q8_VECTOR> scaler(scaling, channel);
+    int32_t sum[DWCONV_PIXELS][Q8_VECTOR];
+#pragma unroll
+    for (int p = 0; p < DWCONV_PIXELS; p++)
+#pragma unroll
+        for (int i = 0; i < Q8_VECTOR; i++)
+            sum[p][i] = scaler.bias.at[i];
 #pragma unroll
     for (int ky = 0; ky < 3; ky++) {
-        const int64_t in_row = (int64_t)image * s.in_h + top + ky;
-        uint32_t columns[Q8_COLUMN_WORDS(count)][4];
-        q8_load_columns<count>(in + in_row * s.in_w * c + channel, det_inside(top + ky, s.in_h),
-                               left, s.in_w, c, outside, columns);
+        uint32_t columns[Q8_COLUMNS(STRIDE)];
+        q8_load_columns(at, det_inside(top + ky, s.in_h), left, s.in_w, c, outside, columns);
+        at += (int64_t)s.in_w * c;
+        const q8_row<STRIDE> turned(columns);
         const det_pack<int32_t, Q8_VECTOR> taps =
             det_load_pack<int32_t, Q8_VECTOR>(weights + (int64_t)ky * c + channel);
 #pragma unroll
-        for (int p = 0; p < DWCONV_PIXELS; p++) {
-            /* Three columns from the byte `from` of word `at` on; what is in the fourth byte meets
-             * a tap of 0. */
-            const int at = p * STRIDE / 4, from = p * STRIDE % 4;
-            const int next = from < 2 ? at : at + 1;
+        for (int p = 0; p < DWCONV_PIXELS; p++)
 #pragma unroll
-            for (int i = 0; i < Q8_VECTOR; i++) {
-                const uint32_t three =
-                    __byte_perm(columns[at][i], columns[next][i], 0x3210U + 0x1111U * from);
-                sum[p][i] = __dp4a((int)three, taps.at[i], sum[p][i]);
-            }
-        }
+            for (int i = 0; i < Q8_VECTOR; i++)
+                sum[p][i] = __dp4a((int)turned.under(p, i), taps.at[i], sum[p][i]);
     }
-    const q8_scaler<Q8_VECTOR> scaler(scaling, channel);
     int8_t *to = out + ((int64_t)row * s.out_w + ox) * c + channel;
 #pragma unroll
     for (int p = 0; p < DWCONV_PIXELS; p++) {
         det_pack<int8_t, Q8_VECTOR> result;
 #pragma unroll
         for (int i = 0; i < Q8_VECTOR; i++)
-            result.at[i] = scaler.apply(i, sum[p][i], scaling.to);
+            result.at[i] = scaler.apply(i, sum[p][i]);
         if (ox + p < s.out_w)
             det_store_pack<int8_t, Q8_VECTOR>(to + (int64_t)p * c, result);
     }
@@ -121,7 +154,7 @@ static __global__ void __launch_bounds__(DWCONV_THREADS)
         }
     }
     const q8_scaler<1> scaler(scaling, channel);
-    out[(int64_t)pixel * c + channel] = scaler.apply(0, sum, scaling.to);
+    out[(int64_t)pixel * c + channel] = scaler.apply(0, sum + scaler.bias.at[0]);
 }
 
 template <int STRIDE>

@@ -48,7 +48,7 @@ __global__ void __launch_bounds__(Q8_FINISH_THREADS)
         det_pack<int8_t, N> result;
 #pragma unroll
         for (int i = 0; i < N; i++)
-            result.at[i] = scaler.apply(i, sum[k].at[i], scaling.to);
+            result.at[i] = scaler.apply(i, sum[k].at[i] + scaler.bias.at[i]);
         if constexpr (ADDED != Q8_NOTHING) {
             const int64_t from = row_of_addend<ADDED>(addend, first + row);
             const det_pack<int8_t, N> b = det_load_pack<int8_t, N>(addend.b + from * c + channel);
