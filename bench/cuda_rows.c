@@ -61,7 +61,7 @@ det_status cuda_rows_time(struct cuda_rows *r, cuda_work enqueue, void *argument
     const cudaStream_t stream = r->device->stream;
     double used = 0;
     *timed = (struct cuda_timed){0};
-    for (long i = -1; i < runs && used < most; i++) {
+    for (long i = -1; i < runs && (i < 1 || used < most); i++) {
         float milliseconds = 0;
         DET_TRY_RETURN(det_cuda_check(r->env, cudaMemsetAsync(r->flush, 0, r->flush_bytes, stream),
                                       "flushing L2"));

@@ -213,8 +213,8 @@ static void list_modes(struct cudnn_peer *p)
         size_t there = 0, back = 0, reserve = 0;
         if (f->room(p->cudnn, modes[m], CUDNN_BATCHNORM_OPS_BN, p->in, NULL, p->out, p->parameters,
                     NULL, &there) != CUDNN_STATUS_SUCCESS ||
-            f->room_backward(p->cudnn, modes[m], CUDNN_BATCHNORM_OPS_BN, p->in, NULL, p->out, NULL,
-                             p->in, p->parameters, NULL, &back) != CUDNN_STATUS_SUCCESS ||
+            f->room_backward(p->cudnn, modes[m], CUDNN_BATCHNORM_OPS_BN, p->in, p->out, p->out,
+                             NULL, p->in, p->parameters, NULL, &back) != CUDNN_STATUS_SUCCESS ||
             f->room_between(p->cudnn, modes[m], CUDNN_BATCHNORM_OPS_BN, NULL, p->in, &reserve) !=
                 CUDNN_STATUS_SUCCESS)
             continue;

@@ -7,18 +7,15 @@ set -u
 bench=$1 name=$2
 seconds=${DET_GPU_SECONDS:-150}
 metrics=gpu__time_duration.sum,dram__bytes_read.sum,dram__bytes_write.sum,smsp__inst_executed.sum
-trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 143' TERM INT HUP
-child="" failed=0
+failed=0
 
 # profile JOB BATCH COUNT FIRST SECONDS: COUNT is more than the job's kernels, FIRST is the one that it begins with; those before it choose
-# algorithms. An interrupted ncu still writes what it has.
+# algorithms. An interrupted ncu still writes what it has; a shell has its children in the background ignore that signal, env undoes it.
 profile() {
     csv=$name-$1.csv
-    timeout -s INT -k 5 "$5" ncu --clock-control none --cache-control none --metrics "$metrics" -k regex:detk_ -c "$3" --csv --page raw \
-        --print-units base --log-file "$csv" "$bench" --job "$1" --whole_only 1 --sizes 640 --batches "$2" --precision bf16 --repeat 1 >/dev/null &
-    child=$!
-    wait "$child"
-    child=""
+    timeout --foreground -s INT -k 5 "$5" env --default-signal=INT ncu --clock-control none --cache-control none --metrics "$metrics" \
+        -k regex:detk_ -c "$3" --csv --page raw --print-units base --log-file "$csv" \
+        "$bench" --job "$1" --whole_only 1 --sizes 640 --batches "$2" --precision bf16 --repeat 1 >/dev/null
     sums "$1" "$2" "$4" < "$csv" || {
         failed=1
         grep '^==' "$csv" | tail -n 3 >&2
@@ -55,6 +52,6 @@ sums() {
     }'
 }
 
-profile training 8 900 detk_pictures_input $((seconds * 3 / 4))
-profile inference 1 200 detk_preprocess_image $((seconds / 4))
+profile training 8 900 detk_pictures_input $((seconds * 2 / 3))
+profile inference 1 200 detk_preprocess_image $((seconds / 5))
 exit "$failed"
