@@ -26,42 +26,6 @@ static inline struct det_tile dwconv_tile(const struct det_conv_shape *s, int n)
     return det_tile_of(s->in_c / n, DWCONV_THREADS, DWCONV_THREADS);
 }
 
-/* COUNT pixels of a row from column `left` on; `row` points to the thread's channels of column 0. A
- * column outside is replaced by the nearest inside, which is a load without a branch: the caller
- * must not use it. */
-template <typename T, int N, int COUNT>
-__device__ __forceinline__ void dwconv_load_columns(const T *row, int left, int width, int c,
-                                                    float (&columns)[COUNT][N])
-{
-#pragma unroll
-    for (int j = 0; j < COUNT; j++) {
-        const int x = min(max(left + j, 0), width - 1);
-        det_load<T, N>(row + (int64_t)x * c, columns[j]);
-    }
-}
-
-/* COUNT columns of the next row of a strip, on their way while the row before is worked on. */
-template <typename T, int N, int COUNT> struct dwconv_next_row {
-    det_pack<T, N> pack[COUNT];
-
-    /* As dwconv_load_columns(). */
-    __device__ __forceinline__ void fetch(const T *row, int left, int width, int c)
-    {
-#pragma unroll
-        for (int j = 0; j < COUNT; j++) {
-            const int x = min(max(left + j, 0), width - 1);
-            pack[j] = det_load_pack<T, N>(row + (int64_t)x * c);
-        }
-    }
-
-    __device__ __forceinline__ void take(float (&columns)[COUNT][N]) const
-    {
-#pragma unroll
-        for (int j = 0; j < COUNT; j++)
-            det_unpack<T, N>(pack[j], columns[j]);
-    }
-};
-
 /* N parameters, in accesses of up to 16 bytes. */
 template <int N>
 __device__ __forceinline__ void dwconv_load_floats(const float *from, float (&to)[N])
@@ -160,35 +124,6 @@ __device__ __forceinline__ void dwconv_add_column(int j, const float (&value)[N]
         const int kx = j - p * STRIDE;
         if (kx >= 0 && kx < 3)
             dwconv_multiply_add<N>(value, taps[kx], sum[p]);
-    }
-}
-
-/* Marches through a strip of `rows` rows of results. At step `at`, sums[k] are those of row at - k,
- * which is whole after three steps. begin(sum) makes a row's first sums, add(at, sums) adds what is
- * loaded in a step, end(row, sum) stores. */
-template <int N, typename Begin, typename Add, typename End>
-__device__ __forceinline__ void dwconv_march(int rows, const Begin &begin, const Add &add,
-                                             const End &end)
-{
-    float sums[3][DWCONV_PIXELS][N];
-#pragma unroll
-    for (int k = 0; k < 3; k++)
-        begin(sums[k]);
-#pragma unroll 1
-    for (int at = 0; at < rows + 2; at++) {
-        add(at, sums);
-        if (at >= 2)
-            end(at - 2, sums[2]);
-#pragma unroll
-        for (int k = 2; k > 0; k--) {
-#pragma unroll
-            for (int p = 0; p < DWCONV_PIXELS; p++) {
-#pragma unroll
-                for (int i = 0; i < N; i++)
-                    sums[k][p][i] = sums[k - 1][p][i];
-            }
-        }
-        begin(sums[0]);
     }
 }
 
