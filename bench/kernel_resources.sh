@@ -12,7 +12,7 @@ BEGIN {
     split("64 164 100 164 100 228 228 100", kilobytes_of)
     for (i in archs) { most_threads[archs[i]] = threads_of[i]; most_blocks[archs[i]] = blocks_of[i]; kilobytes[archs[i]] = kilobytes_of[i] }
     # Floats of dynamic shared memory for a thread and channel of a vector: reduce.cuh, bn_statistics.cu.
-    floats["detk_bn_strip_moments"] = 2; floats["detk_bn_gradient_sums"] = 2; floats["detk_bias_backward_strip"] = 1
+    floats["detk_bn_strip_moments"] = 1; floats["detk_bn_gradient_sums"] = 2; floats["detk_bias_backward_strip"] = 1
     floats["detk_dwconv_backward_weight_3x3"] = 9; floats["detk_dwconv_backward_weight_any"] = 1
 }
 function least(a, b) { return a < b ? a : b }

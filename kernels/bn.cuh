@@ -10,12 +10,13 @@
 #include "relu6.cuh"
 #include "vec.cuh"
 
-#define BN_THREADS    256
+#define BN_THREADS 256
+#define BN_LANES   32
+/* Blocks at once on a multiprocessor, of which there are as many as here. */
 #define BN_RESIDENT   4
-#define BN_LANES      32
 #define BN_PROCESSORS 132
-/* Rows a thread takes at least: one turn of its loads. */
-#define BN_ROWS 4
+/* Rows a thread takes at least: they are on their way at once. */
+#define BN_ROWS 3
 /* Rows whose loads a thread has on their way before it uses the first. */
 #define BN_AHEAD 4
 

@@ -5,11 +5,12 @@
 #include "bn.cuh"
 
 /* Fewer blocks at once than BN_RESIDENT: eight channels of bf16 with their parameters want over 64
- * registers. */
-#define BACKWARD_RESIDENT 2
-/* Rows of both operands whose loads a thread has on their way. */
-#define SUMS_AHEAD 4
-#define ROWS_AHEAD 4
+ * registers. The more rows of both operands a thread has on their way the better, and next the more
+ * threads. */
+#define SUMS_RESIDENT 3
+#define SUMS_AHEAD    3
+#define ROWS_RESIDENT 2
+#define ROWS_AHEAD    4
 
 template <typename T, int N>
 __device__ __forceinline__ void add_row(const bn_row<T, N> &x, const bn_row<T, N> &dout,
@@ -30,7 +31,7 @@ __device__ __forceinline__ void add_row(const bn_row<T, N> &x, const bn_row<T, N
 
 /* partial [strip][2][c]: sums of dy and of dy xhat. */
 template <typename T, int N>
-__global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
+__global__ void __launch_bounds__(BN_THREADS, SUMS_RESIDENT)
     detk_bn_gradient_sums(const struct det_strips strips, int c, const T *in, const T *dout,
                           const float *gamma, const float *beta, const float *mean,
                           const float *variance, float epsilon, bool relu6, float *partial)
@@ -105,7 +106,7 @@ gradient_row(const bn_row<T, N> &x, const bn_row<T, N> &dout, const struct bn_ch
 
 /* din (+)= the gradient. dbeta is nullptr where the statistics are constants. */
 template <typename T, int N>
-__global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
+__global__ void __launch_bounds__(BN_THREADS, ROWS_RESIDENT)
     detk_bn_gradient_rows(const struct det_strips strips, int c, const T *in, const T *dout,
                           const float *gamma, const float *beta, const float *mean,
                           const float *variance, float epsilon, bool relu6, const float *dbeta,
@@ -128,10 +129,11 @@ __global__ void __launch_bounds__(BN_THREADS, BACKWARD_RESIDENT)
     if (own >= 0) {
         const int i = bn_thread();
         const float share = 1.0f / (float)strips.rows;
+        const float sum_dy = dbeta != nullptr ? det_load_one(dbeta + own) : 0.0f;
+        const float sum_dy_xhat = dbeta != nullptr ? det_load_one(dgamma + own) : 0.0f;
         bn_keep(gamma, beta, mean, variance, epsilon, own, kept);
-        lost[MEAN_DY][i] = dbeta != nullptr ? det_load_one(dbeta + own) * share : 0.0f;
-        lost[MEAN_DY_XHAT][i] =
-            dbeta != nullptr ? det_load_one(dgamma + own) * (share * kept[BN_INVERSE][i]) : 0.0f;
+        lost[MEAN_DY][i] = sum_dy * share;
+        lost[MEAN_DY_XHAT][i] = sum_dy_xhat * (share * kept[BN_INVERSE][i]);
     }
     __syncthreads();
     if (channel >= c)
@@ -174,10 +176,10 @@ template <typename T, int N>
 static cudaError_t launch_gradients(cudaStream_t stream, int64_t rows, int32_t c, const T *in,
                                     const T *dout, T *din, const struct arguments &a)
 {
-    const struct det_strips strips = bn_strips(rows, c, N, BACKWARD_RESIDENT);
-    const dim3 grid = det_strips_grid(strips), block = strips.tile.block;
     if ((a.parts & SUMS) != 0) {
-        DET_LAUNCH((detk_bn_gradient_sums<T, N>), grid, block,
+        const struct det_strips strips = bn_strips(rows, c, N, SUMS_RESIDENT);
+        const dim3 block = strips.tile.block;
+        DET_LAUNCH((detk_bn_gradient_sums<T, N>), det_strips_grid(strips), block,
                    (size_t)block.x * block.y * N * 2 * sizeof(float), stream, strips, c, in, dout,
                    a.gamma, a.beta, a.mean, a.variance, a.epsilon, a.relu6, a.partial);
         const cudaError_t error =
@@ -185,10 +187,12 @@ static cudaError_t launch_gradients(cudaStream_t stream, int64_t rows, int32_t c
         if (error != cudaSuccess)
             return error;
     }
-    if ((a.parts & ~SUMS) != 0)
-        DET_LAUNCH((detk_bn_gradient_rows<T, N>), grid, block, 0, stream, strips, c, in, dout,
-                   a.gamma, a.beta, a.mean, a.variance, a.epsilon, a.relu6,
-                   (a.parts & ROWS) != 0 ? a.dbeta : nullptr, a.dgamma, din, a.accumulate);
+    if ((a.parts & ~SUMS) != 0) {
+        const struct det_strips strips = bn_strips(rows, c, N, ROWS_RESIDENT);
+        DET_LAUNCH((detk_bn_gradient_rows<T, N>), det_strips_grid(strips), strips.tile.block, 0,
+                   stream, strips, c, in, dout, a.gamma, a.beta, a.mean, a.variance, a.epsilon,
+                   a.relu6, (a.parts & ROWS) != 0 ? a.dbeta : nullptr, a.dgamma, din, a.accumulate);
+    }
     return cudaGetLastError();
 }
 

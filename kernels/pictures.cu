@@ -108,13 +108,13 @@ static __global__ void __launch_bounds__(THREADS)
 
 /* --- the input --- */
 
-/* The pixel at y, x of the frame. */
+/* The pixel at y, x of the frame, of a picture that is to be resized. */
 template <typename Means>
-__device__ __forceinline__ void make_pixel(const struct det_picture *p, const Means &means, int y,
-                                           int x, float (&rgb)[3])
+__device__ __forceinline__ void blend_pixel(const struct det_picture *p, const Means &means, int y,
+                                            int x, float (&rgb)[3])
 {
-    const det_tap ty = det_tap_at(y, p->height, p->frame_height);
-    const det_tap tx = det_tap_at(x, p->width, p->frame_width);
+    const det_tap ty = det_tap_at(y, p->height, det_step_of(p->height, p->frame_height));
+    const det_tap tx = det_tap_at(x, p->width, det_step_of(p->width, p->frame_width));
     const int64_t top = p->flip_y ? p->height - 1 - ty.low : ty.low;
     const int64_t bottom = p->flip_y ? p->height - 1 - ty.high : ty.high;
     const int left = p->flip_x ? p->width - 1 - tx.low : tx.low;
@@ -130,6 +130,22 @@ __device__ __forceinline__ void make_pixel(const struct det_picture *p, const Me
     for (int c = 0; c < 3; c++)
         rgb[c] = det_blend(det_blend(taps[0][c], taps[1][c], tx.share),
                            det_blend(taps[2][c], taps[3][c], tx.share), ty.share);
+}
+
+/* Of a picture of its frame's size. All shares are 0 there, and a + (b - a) * 0 is a: one pixel is
+ * read and coloured, not four. */
+template <typename Means>
+__device__ __forceinline__ void copy_byte_pixel(const struct det_picture *p, const Means &means,
+                                                int y, int x, float (&rgb)[3])
+{
+    const int64_t row = p->flip_y ? p->height - 1 - y : y;
+    const int column = p->flip_x ? p->width - 1 - x : x;
+    float own[1][3];
+    load_pixel(static_cast<const uint8_t *>(p->pixels) + (row * p->width + column) * 3, own[0]);
+    color<1>(p, p->contrast_count, means, own);
+#pragma unroll
+    for (int c = 0; c < 3; c++)
+        rgb[c] = own[0][c];
 }
 
 /* A thread makes a pixel. */
@@ -150,8 +166,10 @@ __global__ void __launch_bounds__(THREADS)
         if (p->in_float)
             copy_pixel(
                 static_cast<const float *>(p->pixels) + ((int64_t)y * p->frame_width + x) * 3, rgb);
+        else if (p->height == p->frame_height && p->width == p->frame_width)
+            copy_byte_pixel(p, means, y, x, rgb);
         else
-            make_pixel(p, means, y, x, rgb);
+            blend_pixel(p, means, y, x, rgb);
     }
     T *to = out + (((int64_t)blockIdx.y * out_h + y) * out_w + x) * 3;
 #pragma unroll

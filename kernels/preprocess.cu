@@ -21,35 +21,63 @@ template <> __device__ __forceinline__ grey_level det_from_float<grey_level>(flo
 /* --- from pixels --- */
 
 struct layout {
-    int bytes, red, green, blue; /* of a pixel, and where in it its colours are */
+    int bytes; /* of a pixel */
+    bool grey, blue_first;
 };
 
 __device__ __forceinline__ layout layout_of(enum detk_pixels format)
 {
-    switch (format) {
-    case DETK_RGB8:
-        return {3, 0, 1, 2};
-    case DETK_BGR8:
-        return {3, 2, 1, 0};
-    case DETK_RGBA8:
-        return {4, 0, 1, 2};
-    case DETK_BGRA8:
-        return {4, 2, 1, 0};
-    case DETK_GRAY8:
-        break;
-    }
-    return {1, 0, 0, 0};
+    return {format == DETK_GRAY8                           ? 1
+            : format == DETK_RGBA8 || format == DETK_BGRA8 ? 4
+                                                           : 3,
+            format == DETK_GRAY8, format == DETK_BGR8 || format == DETK_BGRA8};
 }
 
-/* The two pixels of a source row that an output pixel reads, one colour. */
-__device__ __forceinline__ float blend_pixels(const uint8_t *left, const uint8_t *right, int colour,
-                                              float share)
+/* A pixel's three values in the order that they stand in. */
+__device__ __forceinline__ void load_values(const uint8_t *at, bool grey, float (&values)[3])
 {
-    return det_blend((float)left[colour], (float)right[colour], share);
+    const uint32_t first = at[0], second = grey ? first : at[1], third = grey ? first : at[2];
+    values[0] = (float)first;
+    values[1] = (float)second;
+    values[2] = (float)third;
 }
 
-/* A thread makes N adjacent pixels of a row. An image of its frame's size needs no path of its own:
- * all shares are 0 then, and a + (b - a) * 0 is a. */
+/* What an output pixel of column x reads of a row, blended. */
+__device__ __forceinline__ void blend_row(const uint8_t *row, const layout &pixel,
+                                          const det_tap &tx, float (&values)[3])
+{
+    float right[3];
+    load_values(row + tx.low * pixel.bytes, pixel.grey, values);
+    load_values(row + tx.high * pixel.bytes, pixel.grey, right);
+#pragma unroll
+    for (int k = 0; k < 3; k++)
+        values[k] = det_blend(values[k], right[k], tx.share);
+}
+
+/* N adjacent pixels of the frame from x, y on; beyond its end the last one again: no branches, so
+ * that all loads are on their way together. */
+template <int N>
+__device__ __forceinline__ void resize_pixels(const struct detk_image &image, const layout &pixel,
+                                              int y, int x, float (&values)[N][3])
+{
+    const float step = det_step_of(image.width, image.frame_width);
+    const det_tap ty = det_tap_at(y, image.height, det_step_of(image.height, image.frame_height));
+    const uint8_t *top = image.pixels + ty.low * image.stride;
+    const uint8_t *bottom = image.pixels + ty.high * image.stride;
+#pragma unroll
+    for (int i = 0; i < N; i++) {
+        const det_tap tx = det_tap_at(min(x + i, image.frame_width - 1), image.width, step);
+        float below[3];
+        blend_row(top, pixel, tx, values[i]);
+        blend_row(bottom, pixel, tx, below);
+#pragma unroll
+        for (int k = 0; k < 3; k++)
+            values[i][k] = det_blend(values[i][k], below[k], ty.share);
+    }
+}
+
+/* A thread makes N adjacent pixels of a row. In an image of its frame's size all shares are 0, and
+ * a + (b - a) * 0 is a: one pixel is read there, not four. */
 template <typename T, int N>
 __global__ void __launch_bounds__(PREPROCESS_THREADS)
     detk_preprocess_image(const struct detk_image *images, int out_h, int out_w, T *out)
@@ -60,28 +88,27 @@ __global__ void __launch_bounds__(PREPROCESS_THREADS)
     if (y >= out_h)
         return;
     const layout pixel = layout_of(image.format);
-    const det_tap ty = det_tap_at(y, image.height, image.frame_height);
-    const uint8_t *top = image.pixels + ty.low * image.stride;
-    const uint8_t *bottom = image.pixels + ty.high * image.stride;
-    const int colours[3] = {pixel.red, pixel.green, pixel.blue};
+    const bool as_it_is = image.height == image.frame_height && image.width == image.frame_width;
+    const int inside = y < image.frame_height ? min(image.frame_width - x, N) : 0;
 
-    float value[3][N]; /* N pixels of 3 colours, as 3 vectors */
+    float values[N][3] = {};
+    if (inside == N && as_it_is) {
+        const uint8_t *from = image.pixels + y * image.stride + x * pixel.bytes;
 #pragma unroll
-    for (int i = 0; i < N; i++) {
-        const bool inside = y < image.frame_height && x + i < image.frame_width;
-        const det_tap tx =
-            inside ? det_tap_at(x + i, image.width, image.frame_width) : det_tap{0, 0, 0};
-        const int left = tx.low * pixel.bytes, right = tx.high * pixel.bytes;
+        for (int i = 0; i < N; i++)
+            load_values(from + i * pixel.bytes, pixel.grey, values[i]);
+    } else if (inside > 0) {
+        resize_pixels<N>(image, pixel, y, x, values);
+    }
+    float value[3][N]; /* as 3 vectors */
+#pragma unroll
+    for (int i = 0; i < N; i++)
 #pragma unroll
         for (int k = 0; k < 3; k++) {
             const int at = 3 * i + k;
-            value[at / N][at % N] = 0;
-            if (inside)
-                value[at / N][at % N] = det_normalized(det_blend(
-                    blend_pixels(top + left, top + right, colours[k], tx.share),
-                    blend_pixels(bottom + left, bottom + right, colours[k], tx.share), ty.share));
+            const float own = det_normalized(pixel.blue_first ? values[i][2 - k] : values[i][k]);
+            value[at / N][at % N] = i < inside ? own : 0;
         }
-    }
     T *to = out + (((int64_t)blockIdx.y * out_h + y) * out_w + x) * 3;
 #pragma unroll
     for (int v = 0; v < 3; v++)

@@ -11,13 +11,19 @@ struct det_tap {
     float share;
 };
 
-__device__ __forceinline__ det_tap det_tap_at(int out, int in_size, int out_size)
+/* Pixels of the image to one of the output. */
+__device__ __forceinline__ float det_step_of(int in_size, int out_size)
 {
-    const float position = __fmul_rn((float)out, __fdiv_rn((float)in_size, (float)out_size));
-    const float low = floorf(position);
-    /* Rounding of the scale may reach the end. */
-    return {min((int)low, in_size - 1), min((int)ceilf(position), in_size - 1),
-            __fsub_rn(position, low)};
+    return __fdiv_rn((float)in_size, (float)out_size);
+}
+
+__device__ __forceinline__ det_tap det_tap_at(int out, int in_size, float step)
+{
+    const float position = __fmul_rn((float)out, step);
+    const int low = (int)position; /* its floor: it is not negative */
+    const float share = __fsub_rn(position, (float)low);
+    /* Rounding of the step may reach the end. */
+    return {min(low, in_size - 1), min(share > 0 ? low + 1 : low, in_size - 1), share};
 }
 
 __device__ __forceinline__ float det_blend(float a, float b, float share)
