@@ -53,34 +53,30 @@ __device__ __forceinline__ void dwconv_activate(enum det_activation act, float (
 
 /* struct detk_load for one thread's channels. The kind is the compiler's to know: a branch on it
  * among the columns spills. */
-template <int N, enum detk_load_kind KIND>
-struct dwconv_load {
+template <int N, detk_load_kind KIND> struct dwconv_load {
     static constexpr bool norm = KIND == DETK_LOAD_NORM_RELU6;
     float scale[norm ? N : 1], shift[norm ? N : 1];
 
-    __device__ __forceinline__ dwconv_load(const struct detk_load &load,
-                                           int channel){if constexpr (norm){
+    __device__ __forceinline__ dwconv_load(const struct detk_load &load, int channel)
+    {
 #pragma unroll
-        for (int i = 0; i < N;
-             i++){const int k = channel + i;
-                  scale[i] = det_load_one(load.gamma + k) *
-                             rsqrtf(det_load_one(load.variance + k) + load.epsilon);
-                  shift[i] = det_load_one(load.beta + k) - det_load_one(load.mean + k) * scale[i];}
-}
-}
-
-__device__ __forceinline__ void apply(float (&values)[N]) const
-{
-    if constexpr (norm) {
-#pragma unroll
-        for (int i = 0; i < N; i++)
-            values[i] = values[i] * scale[i] + shift[i];
+        for (int i = 0; norm && i < N; i++) {
+            const int k = channel + i;
+            scale[i] = det_load_one(load.gamma + k) *
+                       rsqrtf(det_load_one(load.variance + k) + load.epsilon);
+            shift[i] = det_load_one(load.beta + k) - det_load_one(load.mean + k) * scale[i];
+        }
     }
-    if constexpr (KIND != DETK_LOAD_PLAIN)
-        dwconv_activate<N>(DET_ACTIVATION_RELU6, values);
-}
-}
-;
+
+    __device__ __forceinline__ void apply(float (&values)[N]) const
+    {
+#pragma unroll
+        for (int i = 0; norm && i < N; i++)
+            values[i] = values[i] * scale[i] + shift[i];
+        if (KIND != DETK_LOAD_PLAIN)
+            dwconv_activate<N>(DET_ACTIVATION_RELU6, values);
+    }
+};
 
 /* A row of three taps. */
 template <int N>
