@@ -210,6 +210,9 @@ static det_status place_tensors(struct det_env *env, const struct det_graph *gra
     plan_values(graph, &plan->settings, values);
     if (training)
         DET_TRY_RETURN(plan_gradients(env, graph, work, gradients));
+    if (training && plan->settings.back_at_once > 0)
+        det_plan_stretch(work->blocks, 2 * graph->tensor_count, graph->op_count + 2,
+                         graph->op_count + 1 + plan->settings.back_at_once);
     for (int32_t t = 0; t < graph->tensor_count; t++) {
         const struct det_net_plan_settings *s = &plan->settings;
         const bool output = det_graph_is_output(graph, t);

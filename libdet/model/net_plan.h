@@ -40,6 +40,7 @@ struct det_net_plan_settings {
     /* so many of the last operations run forward side by side, or in another order: what they read
      * or write shares no memory among them */
     int32_t at_once;
+    int32_t back_at_once; /* the same backward, of values and gradients */
 };
 
 struct det_net_plan {

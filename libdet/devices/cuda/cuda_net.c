@@ -43,7 +43,8 @@ static det_status plan_op(struct det_env *env, struct det_cuda_net *net, int32_t
     return DET_OK;
 }
 
-static det_status plan_ops(struct det_env *env, struct det_cuda_net *net)
+static det_status plan_ops(struct det_env *env, struct det_cuda_net *net,
+                           struct det_cuda_layout *layout)
 {
     const size_t count = (size_t)net->graph->op_count;
     size_t *needed = NULL;
@@ -54,7 +55,7 @@ static det_status plan_ops(struct det_env *env, struct det_cuda_net *net)
         DET_TRY(plan_op(env, net, (int32_t)i, &needed[i]));
         need(&net->workspace_bytes, needed[i]);
     }
-    det_cuda_branches_place(net, needed);
+    DET_TRY(det_cuda_branches_place(env, net, needed, layout));
 fail:
     det_free(env, &needed);
     return status;
@@ -144,8 +145,8 @@ static det_status plan_tensors(struct det_env *env, struct det_cuda_net *net)
 {
     const size_t tensors = (size_t)net->graph->tensor_count;
     bool *unstored = NULL;
-    int32_t at_once = 0;
-    DET_TRY_RETURN(det_cuda_branches_find(env, net, &at_once));
+    int32_t at_once = 0, back_at_once = 0;
+    DET_TRY_RETURN(det_cuda_branches_find(env, net, &at_once, &back_at_once));
     DET_TRY_RETURN(det_alloc(env, &unstored, tensors, sizeof *unstored, "network"));
     for (size_t t = 0; t < tensors; t++)
         unstored[t] = net->late_norm[t] >= 0;
@@ -157,6 +158,7 @@ static det_status plan_tensors(struct det_env *env, struct det_cuda_net *net)
         .alignment = DETK_ALIGN,
         .unstored = unstored,
         .at_once = at_once,
+        .back_at_once = back_at_once,
     };
     const det_status status = det_net_plan_create(env, net->graph, &settings, &net->plan);
     det_free(env, &unstored);
@@ -183,7 +185,7 @@ det_status det_cuda_net_plan(struct det_env *env, struct det_device *device,
                       "network"));
     find_late(net);
     DET_TRY(quantised != NULL ? det_cuda_q8_plan(env, net) : plan_tensors(env, net));
-    DET_TRY(plan_ops(env, net));
+    DET_TRY(plan_ops(env, net, layout));
     place(net, layout);
     DET_TRY(plan_rounding(env, net, layout));
     return DET_OK;
@@ -232,6 +234,7 @@ void det_cuda_net_bind(struct det_cuda_net *net, uint8_t *memory, float *params,
     net->typed_params =
         net->device->type == DETK_F32 ? (void *)params : memory + net->typed_params_at;
     net->gradients = gradients;
+    net->branches.gradients = (float *)(void *)(memory + net->branches.gradients_at);
     net->workspace = workspace;
     net->q8.constants = memory + net->q8.constants_at;
     net->box_levels = levels_of(net, g->box_outputs, 4, net->plan.value_offsets);
@@ -360,8 +363,12 @@ det_status det_cuda_net_forward(struct det_env *env, const struct det_cuda_net *
 det_status det_cuda_net_backward(struct det_env *env, const struct det_cuda_net *net)
 {
     DET_TRY_RETURN(det_cuda_net_scatter(env, net));
-    for (int32_t i = net->graph->op_count - 1; i >= 0; i--)
-        DET_TRY_RETURN(det_cuda_net_backward_op(env, net, i));
+    struct det_cuda_net rest;
+    DET_TRY_RETURN(det_cuda_branches_backward(env, net, &rest));
+    for (int32_t i = net->graph->op_count - 1; i >= 0; i--) {
+        if (det_cuda_branches_left(&rest, i))
+            DET_TRY_RETURN(det_cuda_net_backward_op(env, &rest, i));
+    }
     return DET_OK;
 }
 

@@ -41,9 +41,10 @@ struct det_cuda_net {
 
     /* Device memory, known when bound. */
     uint8_t *arena;
-    float *statistics;  /* where the plan says */
-    float *params;      /* the owner's block, laid out as the graph says */
-    float *gradients;   /* the owner's, NULL unless training */
+    float *statistics; /* where the plan says */
+    float *params;     /* the owner's block, laid out as the graph says */
+    float *gradients;  /* the owner's, NULL unless training; from parameter gradients_from on */
+    size_t gradients_from;
     void *typed_params; /* the same block in the device's type: params itself, or a bf16 copy */
     float *encodings, *logits;                   /* [N, A, 4], [N, A, K + 1] */
     float *encoding_gradients, *logit_gradients; /* the same shapes, NULL unless training */

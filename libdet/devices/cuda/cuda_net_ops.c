@@ -22,7 +22,7 @@ static const float *param_of(const struct det_cuda_net *net, int32_t index)
 
 static float *param_gradient_of(const struct det_cuda_net *net, int32_t index)
 {
-    return net->gradients + net->graph->params[index].offset;
+    return net->gradients + (net->graph->params[index].offset - net->gradients_from);
 }
 
 static struct det_cuda_param both_of(const struct det_cuda_net *net, int32_t index)

@@ -31,7 +31,8 @@ det_status det_cuda_q8_plan(struct det_env *env, struct det_cuda_net *net)
         q8->with_next[i] = eight_bits[i] && eight_bits[i + 1] && det_quantised_joins_next(g, i);
     struct det_quantised_plan_settings settings = {
         .batch = net->batch, .alignment = DETK_ALIGN, .with_next = q8->with_next};
-    DET_TRY_RETURN(det_cuda_branches_find(env, net, &settings.at_once));
+    int32_t back_at_once = 0; /* nothing goes backward */
+    DET_TRY_RETURN(det_cuda_branches_find(env, net, &settings.at_once, &back_at_once));
     DET_TRY_RETURN(det_quantised_plan_create(env, g, q8->quantised, &settings, &q8->plan));
     return plan_floats(env, net);
 }

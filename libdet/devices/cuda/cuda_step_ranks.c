@@ -55,9 +55,12 @@ static det_status backward_folded(struct det_env *env, const struct det_step *s)
 
 static det_status backward(struct det_env *env, const struct det_step *s)
 {
+    struct det_cuda_net rest;
     DET_TRY_RETURN(det_cuda_net_scatter(env, &s->net));
+    DET_TRY_RETURN(det_cuda_branches_backward(env, &s->net, &rest));
     for (int32_t i = s->net.graph->op_count - 1; i >= 0; i--) {
-        DET_TRY_RETURN(det_cuda_net_backward_op(env, &s->net, i));
+        if (det_cuda_branches_left(&rest, i))
+            DET_TRY_RETURN(det_cuda_net_backward_op(env, &rest, i));
         DET_TRY_RETURN(send_complete(env, s, i));
     }
     return DET_OK;
