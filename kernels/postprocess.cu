@@ -330,7 +330,7 @@ __global__ void __launch_bounds__(BLOCK, 2) detk_postprocess_suppress(problem p,
             on_list = false;
             const list_end end = end_of_list(p, work, list);
             walk = det_walk_scores(work.scores + list * p.stride, score_threshold(p, class_index),
-                                   (uint32_t)p.anchor_count, end.all - end.held, UINT64_MAX);
+                                   (uint32_t)p.anchor_count, end.all - end.held, end.first_key);
             continue;
         }
         const uint64_t key = det_walk_next(&walk);
