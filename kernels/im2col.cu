@@ -112,9 +112,9 @@ __device__ __forceinline__ void gather_at_edge(const struct det_conv_shape &s, c
     }
 }
 
-/* The same N columns of IM2COL_PIXELS(N) rows, each value fetched alone: where in the image they are
- * from a patch's corner on is found once. A row of the kernel is adjacent values of a row of the
- * image. */
+/* The same N columns of IM2COL_PIXELS(N) rows, each value fetched alone: where in the image they
+ * are from a patch's corner on is found once. A row of the kernel is adjacent values of a row of
+ * the image. */
 template <typename T, int N>
 __global__ void __launch_bounds__(IM2COL_THREADS, IM2COL_RESIDENT)
     detk_im2col_values(const struct det_conv_shape s, const struct patches<T> p, int width,

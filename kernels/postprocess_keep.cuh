@@ -30,9 +30,10 @@ __device__ __forceinline__ uint32_t keep_in_order(uint32_t standing, uint32_t ov
     return kept;
 }
 
-/* Walks down a round's candidates, a thread's `key` and `own`, as far as there is room. A chunk at a
- * time: the warps share out what its candidates must be compared with, those that were kept before
- * and each other; then each finds out for itself which are kept. All in falling order: `boxes`. */
+/* Walks down a round's candidates, a thread's `key` and `own`, as far as there is room. A chunk at
+ * a time: the warps share out what its candidates must be compared with, those that were kept
+ * before and each other; then each finds out for itself which are kept. All in falling order:
+ * `boxes`. */
 template <typename Boxes, typename Near>
 __device__ __forceinline__ void keep_of_round(uint64_t key, const box &own, bool stands,
                                               float threshold, Boxes &boxes, Near &near,

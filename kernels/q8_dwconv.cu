@@ -1,8 +1,8 @@
 /* Depthwise convolutions in 8 bits. In q8.h.
  *
  * 3x3: a thread owns 4 channels and DWCONV_PIXELS adjacent pixels of a row. Of each row of inputs
- * the columns under it are loaded once, 4 channels a word, and 4 columns at a time turned into words
- * of a channel's: then one instruction multiplies three taps. */
+ * the columns under it are loaded once, 4 channels a word, and 4 columns at a time turned into
+ * words of a channel's: then one instruction multiplies three taps. */
 #include "q8.cuh"
 #include "tile.cuh"
 
@@ -23,8 +23,8 @@ __device__ __forceinline__ void q8_turn(uint32_t (&at)[4])
     at[3] = __byte_perm(high01, high23, 0x7632);
 }
 
-/* The columns of a row from `left` on; `outside` where there is none. `at`: the thread's channels of
- * column `left`, `inside`: there is such a row. */
+/* The columns of a row from `left` on; `outside` where there is none. `at`: the thread's channels
+ * of column `left`, `inside`: there is such a row. */
 template <int COLUMNS>
 __device__ __forceinline__ void q8_load_columns(const int8_t *at, bool inside, int left, int width,
                                                 int c, uint32_t outside,

@@ -7,8 +7,8 @@
  * unique, and so the result does not depend on the order of the list.
  *
  * Cost of a round: at most one key in a thread is sorted. Where what is left does not fit, the list
- * is read once more, and twice for each histogram of 2048 bins over what keys there are: mostly one,
- * seldom more. */
+ * is read once more, and twice for each histogram of 2048 bins over what keys there are: mostly
+ * one, seldom more. */
 #ifndef DET_KERNELS_SELECT_CUH
 #define DET_KERNELS_SELECT_CUH
 
@@ -236,8 +236,8 @@ __device__ __forceinline__ uint64_t det_round_bound(const det_walk &walk)
 }
 
 /* The block's keys in falling order, the first to thread 0. Only `count` are not 0, those of the
- * first threads. A bitonic sort of as many, rounded up to a power of two: a warp's lanes exchange by
- * shuffles, warps through memory, by turns: one barrier a step. */
+ * first threads. A bitonic sort of as many, rounded up to a power of two: a warp's lanes exchange
+ * by shuffles, warps through memory, by turns: one barrier a step. */
 __device__ __forceinline__ uint64_t det_sort_keys(uint64_t key, uint32_t count)
 {
     DET_SHARED(uint64_t, exchanged, [2][DET_SELECT_THREADS]);

@@ -331,6 +331,27 @@ static void thresholds_about_zero(void **state)
     drop_batch(&b);
 }
 
+/* The last anchor of many blocks' counts as well, a logit or an encoding. */
+static void bad_numbers_anywhere(void **state)
+{
+    (void)state;
+    struct det_postprocess_settings settings;
+    struct batch b = make_batch(2, 40, 2, 4, false);
+    det_postprocess_settings_default(&settings);
+    float *const numbers[] = {&b.logits[1599 * 3 + 1], &b.logits[1200 * 3],
+                              &b.encodings[1599 * 4 + 3], &b.encodings[700 * 4]};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const float sound = *numbers[i];
+        *numbers[i] = NAN;
+        struct results bad = run(&b, &settings);
+        assert_int_equal(bad.finite[0], 0);
+        assert_int_equal(bad.finite[1], 1);
+        drop_results(&bad);
+        *numbers[i] = sound;
+    }
+    drop_batch(&b);
+}
+
 /* NaN is no candidate, boxes that are not finite neither; the image's flag tells, and only its
  * own. */
 static void bad_numbers(void **state)
@@ -509,6 +530,7 @@ int test_cuda_postprocess(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_numbers),
+        cmocka_unit_test(bad_numbers_anywhere),
         cmocka_unit_test(overlap_without_a_number),
         cmocka_unit_test(overlaps_to_the_bit),
         cmocka_unit_test(overlaps_of_nothing),

@@ -118,6 +118,7 @@ static void sizes(void **state)
         {16, 16, 16, 16, 16, 16}, {15, 17, 15, 17, 15, 17}, {37, 53, 16, 20, 16, 20},
         {9, 7, 33, 40, 33, 40},   {9, 40, 33, 7, 33, 7},    {640, 3, 31, 32, 31, 32},
         {3, 640, 32, 31, 32, 31}, {49, 50, 48, 49, 48, 49}, {21, 22, 22, 23, 22, 23},
+        {16, 9, 16, 12, 16, 12},  {9, 16, 12, 16, 12, 16},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int32_t *c = cases[i];
@@ -153,7 +154,10 @@ static void formats_and_strides(void **state)
             for (int upside_down = 0; upside_down < 2; upside_down++) {
                 const struct source source = {
                     9, 13, 11, 8, (det_pixel_format)format, padding, upside_down != 0};
+                const struct source copied = {
+                    11, 12, 11, 12, (det_pixel_format)format, padding, upside_down != 0};
                 compare_both(&source, 1, 12, 12);
+                compare_both(&copied, 1, 12, 12);
             }
 }
 
