@@ -35,8 +35,8 @@ static inline struct det_strips bn_strips(int64_t rows, int32_t c, int vector, i
     return det_strips_of(rows, vectors, BN_LANES, BN_THREADS, blocks - blocks % beside, BN_ROWS);
 }
 
-/* N values of a row on their way, as words: taken apart when they are used. As values of 16 bits the
- * compiler would keep each in a register of its own. */
+/* N values of a row on their way, as words: taken apart when they are used. As values of 16 bits
+ * the compiler would keep each in a register of its own. */
 template <typename T, int N>
 using bn_word = std::conditional_t<sizeof(T) * N % 4 == 0, unsigned, unsigned short>;
 template <typename T, int N>

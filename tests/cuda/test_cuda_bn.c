@@ -162,22 +162,6 @@ static void check_bias_backward(struct data *d, bool accumulate)
     test_device_free(sums);
 }
 
-/* The value that a thread's distances start from is far from all the others. */
-static void outliers_cost_no_accuracy(void **state)
-{
-    (void)state;
-    for (int type = DETK_F32; type <= DETK_BF16; type++)
-        for (int64_t rows = 40; rows < 20000; rows *= 20) {
-            struct data d = make((enum detk_type)type, rows, 8, false);
-            for (int64_t i = 0; i < d.c; i++)
-                d.in[i] = 1000;
-            test_device_free(d.device_in);
-            d.device_in = test_device_values(d.type, d.in, d.count);
-            check_statistics(&d);
-            drop(&d);
-        }
-}
-
 static const int64_t row_counts[] = {1, 2, 7, 8, 9, 63, 65, 300, 2500};
 static const int32_t channel_counts[] = {1, 3, 4, 8, 17, 32, 100, 264};
 
@@ -200,6 +184,11 @@ static void each_size(void (*body)(struct data *d, size_t number))
 static void statistics_of(struct data *d, size_t number)
 {
     (void)number;
+    check_statistics(d);
+    for (int32_t i = 0; i < d->c; i++) /* what distances start from is far from all others */
+        d->in[i] = 1000;
+    test_device_free(d->device_in);
+    d->device_in = test_device_values(d->type, d->in, d->count);
     check_statistics(d);
 }
 
@@ -502,15 +491,10 @@ static void moving_statistics_move_in_order(void **state)
 int test_cuda_bn(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(statistics_agree),
-        cmocka_unit_test(apply_agrees),
-        cmocka_unit_test(backward_agrees),
-        cmocka_unit_test(bias_backward_agree),
-        cmocka_unit_test(ranks_are_one_batch),
-        cmocka_unit_test(nan_stays_in_its_channel),
-        cmocka_unit_test(gradients_pass_a_nan),
-        cmocka_unit_test(moving_statistics_move_in_order),
-        cmocka_unit_test(outliers_cost_no_accuracy),
+        cmocka_unit_test(statistics_agree),     cmocka_unit_test(apply_agrees),
+        cmocka_unit_test(backward_agrees),      cmocka_unit_test(bias_backward_agree),
+        cmocka_unit_test(ranks_are_one_batch),  cmocka_unit_test(nan_stays_in_its_channel),
+        cmocka_unit_test(gradients_pass_a_nan), cmocka_unit_test(moving_statistics_move_in_order),
     };
     return cmocka_run_group_tests_name("cuda_bn", tests, NULL, NULL);
 }
