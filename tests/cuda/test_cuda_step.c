@@ -45,6 +45,20 @@ static void frozen_batch_norms(void **state)
           exact);
 }
 
+/* Levels side by side: with and without levels that are made of others, one alone. */
+static void pyramids_of_all_heights(void **state)
+{
+    (void)state;
+    static const int32_t levels[][2] = {{3, 5}, {3, 6}, {4, 6}, {4, 5}, {5, 5}};
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        agree(&(struct tiny_settings){.freeze_batchnorm = true,
+                                      .min_level = levels[i][0],
+                                      .max_level = levels[i][1],
+                                      .own_towers = i < 2},
+              exact);
+    }
+}
+
 static void rmsprop(void **state)
 {
     (void)state;
@@ -166,6 +180,7 @@ int test_cuda_step(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frozen_batch_norms),
+        cmocka_unit_test(pyramids_of_all_heights),
         cmocka_unit_test(rmsprop),
         cmocka_unit_test(adam),
         cmocka_unit_test(averages),

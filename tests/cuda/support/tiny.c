@@ -76,6 +76,11 @@ void tiny_open(struct tiny *tiny, const struct tiny_settings *settings)
     struct det_model_spec spec;
     tiny_spec(&spec);
     spec.freeze_batchnorm = settings->freeze_batchnorm;
+    spec.share_tower = !settings->own_towers;
+    if (settings->max_level > 0) {
+        spec.min_level = settings->min_level;
+        spec.max_level = settings->max_level;
+    }
     struct det_learner_settings learning;
     tiny_learning(settings, &learning);
     const int32_t batches = settings->accumulate > 0 ? settings->accumulate : 1;

@@ -33,7 +33,9 @@ struct tiny_settings {
     bool (*wants_stop)(void *user);
     bool quantise; /* trained in 8 bits after so many updates */
     int64_t quantise_delay;
-    int32_t boxes; /* of the first image; the second has one less; 0: three */
+    int32_t min_level, max_level; /* 0: 3 and 7 */
+    bool own_towers;              /* for boxes and classes */
+    int32_t boxes;                /* of the first image; the second has one less; 0: three */
 };
 
 struct tiny {
