@@ -12,8 +12,8 @@ __device__ __forceinline__ void first_sum(const float *bias, int channel, float 
         dwconv_load_floats<N>(bias + channel, sum);
 }
 
-/* What one output of a row adds up, tap by tap. `top` and `left` are its first tap's place. The taps
- * are not unrolled: ptxas spills. */
+/* What one output of a row adds up, tap by tap. `top` and `left` are its first tap's place. The
+ * taps are not unrolled: ptxas spills. */
 template <typename T, int N, enum detk_load_kind KIND>
 __device__ __forceinline__ void
 add_plainly(const struct det_conv_shape &s, int image, int top, int left, int channel, const T *in,

@@ -87,8 +87,8 @@ static void include(const struct det_graph *g, int32_t param, size_t *begin, siz
         *end = p->offset + p->count;
 }
 
-/* The parameters that operations side by side have gradients of, from a multiple of DETK_ALIGN bytes
- * on, so that what is aligned stays so. */
+/* The parameters that operations side by side have gradients of, from a multiple of DETK_ALIGN
+ * bytes on, so that what is aligned stays so. */
 static void find_gradients(const struct det_graph *g, struct det_cuda_branches *b)
 {
     const size_t step = DETK_ALIGN / sizeof(float);

@@ -39,9 +39,9 @@ struct det_cuda_branches {
 };
 
 /* Who leads where, and the numbers of the last operations that may run side by side, forward and
- * backward, 0 where none do: in a training in 8 bits, whose ranges are learnt one after the other, and in inference of many
- * pictures, which gains nothing and would need more memory for tensors that live at the same
- * time. */
+ * backward, 0 where none do: in a training in 8 bits, whose ranges are learnt one after the other,
+ * and in inference of many pictures, which gains nothing and would need more memory for tensors
+ * that live at the same time. */
 det_status det_cuda_branches_find(struct det_env *env, struct det_cuda_net *net, int32_t *at_once,
                                   int32_t *back_at_once);
 void det_cuda_branches_free(struct det_env *env, struct det_cuda_net *net);
@@ -53,8 +53,8 @@ det_status det_cuda_branches_place(struct det_env *env, struct det_cuda_net *net
 
 /* All operations. */
 det_status det_cuda_branches_forward(struct det_env *env, const struct det_cuda_net *net);
-/* Those side by side. `rest`: the network for operations that are left, which
- * the caller is to do in their order, from the last to the first. */
+/* Those side by side. `rest`: the network for the operations that are left, which the caller is to
+ * do in their order, from the last to the first. */
 det_status det_cuda_branches_backward(struct det_env *env, const struct det_cuda_net *net,
                                       struct det_cuda_net *rest);
 bool det_cuda_branches_left(const struct det_cuda_net *rest, int32_t op);
