@@ -1,5 +1,6 @@
 /* cuda_device.h: an opened GPU: the stream on which everything that is done for a step or a runner
- * happens in order, a second one that brings their images, and the libraries' handles.
+ * happens in order, a second one that brings their images, some that the first forks into for a
+ * while (cuda_branches.h), and the libraries' handles.
  *
  * Images are most of what is copied, and may be given while the device computes (det_backend's
  * stages_ahead): steps and runners have two inputs, one being computed on, one being filled. The
