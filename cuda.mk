@@ -141,7 +141,7 @@ $(BUILD)/bin/roofline: $(OBJ)/bench/roofline.o $(OBJ)/bench/roofline_plan.o $(ST
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
-BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_rows cudnn_peer cudnn_rows eight_bits json_line roofline_plan)
+BENCH_CUDA_OBJ := $(patsubst %,$(OBJ)/bench/%.o,bench_cuda cuda_launches cuda_rows cudnn_peer cudnn_rows eight_bits json_line roofline_plan)
 $(BENCH_CUDA_OBJ): CPPFLAGS_ALL += $(CUDA_INCLUDE)
 $(BENCH_CUDA_OBJ): $(NVCC_STAMP) | $(BUILD)/test-libraries.stamp
 # Looks into the backend, so it is linked with it.

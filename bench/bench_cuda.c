@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cuda_launches.h"
 #include "cuda_rows.h"
 #include "data/picture.h"
 #include "devices/backend.h"
@@ -33,7 +34,7 @@ struct arguments {
     bool whole_only;
     bool peer;             /* cuDNN's rows instead of ours */
     const char *precision; /* NULL: each */
-    const char *job;       /* NULL: both */
+    const char *job;       /* NULL: both of a network */
 };
 
 /* What the jobs share. */
@@ -302,6 +303,12 @@ static bool wants(const struct arguments *a, const char *job)
     return a->job == NULL || strcmp(a->job, job) == 0;
 }
 
+/* No network: what launches cost. */
+static bool launches_only(const struct arguments *a)
+{
+    return a->job != NULL && strcmp(a->job, "launches") == 0;
+}
+
 /* A GPU that can be had in float32 is only too old for this precision; where there is none, that is
  * the failure. */
 static det_status skip_precision(struct bench *b, struct det_device_settings settings)
@@ -337,7 +344,9 @@ static det_status time_all(struct det_env *env, const struct arguments *a,
     b.backend->device_describe(b.device, b.name, sizeof b.name);
     DET_TRY(cuda_rows_open(env, b.device, b.precision, a->repeat, (size_t)a->flush_mb << 20,
                            a->peer, &b.rows));
-    for (int s = 0; s < a->size_count; s++)
+    for (int s = 0; s < a->size_count && launches_only(a); s++)
+        DET_TRY(cuda_launches(&b.rows, a->sizes[s]));
+    for (int s = 0; s < a->size_count && !launches_only(a); s++)
         for (int n = 0; n < a->batch_count; n++) {
             if (wants(a, "inference"))
                 DET_TRY(time_inference(&b, a->sizes[s], a->batches[n]));
@@ -368,7 +377,8 @@ static int parse_list(const char *text, long *values)
 static const char usage[] =
     "usage: bench_cuda [--device cuda:I] [--sizes 320,640] [--batches 1,8,64] [--repeat 50]\n"
     "                  [--flush_mb MB] [--precision f32|tf32|bf16|int8]\n"
-    "                  [--whole_only 0|1] [--peer 0|1] [--job training|inference]\n"
+    "                  [--whole_only 0|1] [--peer 0|1]\n"
+    "                  [--job training|inference|launches]\n"
     "--peer 1: not our operations, but what cuDNN takes for those it has, beside ours.\n"
     "Without --precision each of them; int8 is inference alone.\n";
 
@@ -401,7 +411,7 @@ static bool parse(int argc, char **argv, struct arguments *a)
     int known = a->precision == NULL;
     for (int p = 0; p < PRECISIONS; p++)
         known |= a->precision != NULL && strcmp(a->precision, names[p]) == 0;
-    known &= wants(a, "training") || wants(a, "inference");
+    known &= wants(a, "training") || wants(a, "inference") || launches_only(a);
     return known && argc % 2 == 1 && a->repeat > 0 && a->size_count > 0 && a->batch_count > 0 &&
            a->flush_mb >= 0;
 }

@@ -54,7 +54,7 @@ static void expect_positive(const cJSON *row, const char *key)
     assert_true(cJSON_IsNumber(item(row, key)) && item(row, key)->valuedouble > 0);
 }
 
-enum { WHOLE, LAUNCH, SUM, SKIPPED, CUDNN, CUDNN_SUM, KINDS };
+enum { WHOLE, LAUNCH, SUM, SKIPPED, CUDNN, CUDNN_SUM, LAUNCHES, KINDS };
 
 static void check_launch(const cJSON *row)
 {
@@ -78,7 +78,8 @@ static void check_cudnn(const cJSON *row)
 /* bench_cuda's rows as docs/cuda.md has them; counts them by kind. */
 static void check_row(const cJSON *row, int counts[KINDS])
 {
-    static const char *const kinds[] = {"whole", "launch", "sum", "skipped", "cudnn", "cudnn_sum"};
+    static const char *const kinds[] = {"whole", "launch",    "sum",     "skipped",
+                                        "cudnn", "cudnn_sum", "launches"};
     static const char *const common[] = {"kind", "job", "precision"};
     static const char *const whole[] = {"p50_ms",     "p99_ms", "ahead_p50_ms", "staging_p50_ms",
                                         "host_bytes", "runs",   "bytes"};
@@ -101,6 +102,8 @@ static void check_row(const cJSON *row, int counts[KINDS])
         check_launch(row);
     else if (kind == CUDNN)
         check_cudnn(row);
+    else if (kind == LAUNCHES)
+        expect_positive(row, "us_a_launch");
     else if (kind == SKIPPED)
         assert_true(cJSON_IsString(item(row, "why")));
     else
@@ -158,6 +161,16 @@ static void peers(void **state)
     count_rows("--repeat 4 --precision f32 --peer 1 --job inference", counts);
     assert_true(counts[CUDNN] > 80);
     assert_int_equal(counts[CUDNN_SUM], 1);
+}
+
+/* Launches alone, one after the other and on five streams. */
+static void launches(void **state)
+{
+    (void)state;
+    int counts[KINDS];
+    count_rows("--repeat 1 --precision f32 --job launches", counts);
+    assert_int_equal(counts[LAUNCHES], 2);
+    assert_int_equal(counts[WHOLE] + counts[LAUNCH] + counts[SUM] + counts[SKIPPED], 0);
 }
 
 static void errors(void **state)
@@ -455,6 +468,7 @@ int test_cuda_bench(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows),
         cmocka_unit_test(peers),
+        cmocka_unit_test(launches),
         cmocka_unit_test(errors),
         cmocka_unit_test(killed),
         cmocka_unit_test(roofline_file),

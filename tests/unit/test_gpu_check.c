@@ -10,10 +10,11 @@
 #include "support/shell.h"
 
 static const char *const parts[] = {
-    "tests",          "step-bf16",     "step-tf32",  "step-f32",       "inference-bf16",
-    "inference-tf32", "inference-f32", "int8-tests", "int8-inference", "rows-bf16",
-    "rows-tf32",      "rows-f32",      "int8-rows",  "torch",          "ranks",
-    "memcheck",       "racecheck",     "peer-bf16",  "peer-tf32",      "peer-f32"};
+    "tests",          "step-bf16",     "step-tf32", "step-f32",   "inference-bf16",
+    "inference-tf32", "inference-f32", "launches",  "int8-tests", "int8-inference",
+    "rows-bf16",      "rows-tf32",     "rows-f32",  "int8-rows",  "torch",
+    "ranks",          "memcheck",      "racecheck", "peer-bf16",  "peer-tf32",
+    "peer-f32"};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 /* A machine as the scripts see it. Its folder holds programs and results. */
