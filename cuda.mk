@@ -157,7 +157,8 @@ gpu-check: ## whole jobs, tests, compute-sanitizer and operations on the machine
 # look for their libraries beside themselves; the old tag of the path holds for what those libraries need, too.
 GPU_BUNDLE   := .gpu
 GPU_ARCHS    := $(if $(filter command environment,$(firstword $(origin CUDA_ARCHS))),$(CUDA_ARCHS),90)
-GPU_FILES    := $(addprefix build/gpu/,bin/det-cuda-tests bin/bench_cuda bin/partner lib/libdet/det-cuda.so)
+GPU_TOOLS    := det-train det-eval det-export det-detect
+GPU_FILES    := $(addprefix build/gpu/,bin/det-cuda-tests bin/bench_cuda bin/partner bin/det-demo-data $(GPU_TOOLS:%=shared/bin/%) lib/libdet/det-cuda.so)
 .PHONY: gpu-bundle
 gpu-bundle: ## programs, libraries and data for gpu-check elsewhere, into .gpu/ (CUDA_ARCHS=90; needs nvcc here)
 	$(Q)$(MAKE) BUILD=build/gpu CONFIG=release CUDA=1 LINEINFO=1 CUDA_ARCHS="$(GPU_ARCHS)" LDFLAGS='-Wl,--disable-new-dtags,-rpath,\$$$$ORIGIN/../lib' $(GPU_FILES)

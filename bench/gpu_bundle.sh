@@ -29,7 +29,7 @@ ldd "$@" | sed -n 's/.*=> \(\/[^ ]*\) .*/\1/p' | sort -u | while read -r library
     esac
 done
 
-cp bench/gpu_check.sh bench/gpu_groups.sh bench/gpu_profile.sh "$new/bench"
+cp bench/gpu_check.sh bench/gpu_groups.sh bench/gpu_demo.sh bench/gpu_profile.sh "$new/bench"
 cp bench/peers/gpu_torch.py bench/peers/torch_network.py bench/peers/train.py bench/peers/networks.py bench/peers/common.py "$new/bench/peers"
 cp -r tests/golden "$new/tests"
 shared=${DET_SHARED:-../shared}

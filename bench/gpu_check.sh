@@ -9,7 +9,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
-usual="tests step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 launches int8-tests int8-inference rows-bf16 rows-tf32 rows-f32 int8-rows torch ranks memcheck racecheck peer-bf16 peer-tf32 peer-f32"
+usual="tests step-bf16 step-tf32 step-f32 inference-bf16 inference-tf32 inference-f32 launches int8-tests int8-inference demo rows-bf16 rows-tf32 rows-f32 int8-rows torch ranks memcheck racecheck peer-bf16 peer-tf32 peer-f32"
 asked="synccheck initcheck batches profile" # only where --only names them
 kernels="test_cuda_bn test_cuda_dwconv test_cuda_elementwise test_cuda_losses test_cuda_optimizer test_cuda_postprocess
     test_cuda_preprocess test_cuda_targets test_cuda_layouts test_cuda_im2col test_cuda_weight_gradient
@@ -299,6 +299,7 @@ done
 part launches 15 "$programs/bench_cuda" --job launches --precision f32 --sizes 16,160,640
 part int8-tests 30 bench/gpu_groups.sh 25 "$tests" test_cuda_q8 test_cuda_q8_conv test_cuda_q8_net
 part int8-inference 20 "$programs/bench_cuda" --job inference --whole_only 1 --sizes 320,640 --batches 1 --precision int8
+part demo 60 bench/gpu_demo.sh "$programs" "$scratch/demo"
 for p in bf16 tf32 f32; do
     part rows-$p 40 "$programs/bench_cuda" --sizes 640 --batches 8 --repeat 20 --precision $p
 done

@@ -12,9 +12,9 @@
 static const char *const parts[] = {
     "tests",          "step-bf16",     "step-tf32", "step-f32",   "inference-bf16",
     "inference-tf32", "inference-f32", "launches",  "int8-tests", "int8-inference",
-    "rows-bf16",      "rows-tf32",     "rows-f32",  "int8-rows",  "torch",
-    "ranks",          "memcheck",      "racecheck", "peer-bf16",  "peer-tf32",
-    "peer-f32"};
+    "demo",           "rows-bf16",     "rows-tf32", "rows-f32",   "int8-rows",
+    "torch",          "ranks",         "memcheck",  "racecheck",  "peer-bf16",
+    "peer-tf32",      "peer-f32"};
 enum { PARTS = sizeof parts / sizeof *parts };
 
 /* A machine as the scripts see it. Its folder holds programs and results. */
@@ -76,6 +76,10 @@ static void machine_open(struct machine *m, bool gpu)
     for (size_t i = 0; i < sizeof compilers / sizeof *compilers; i++)
         pretend(m, compilers[i], "echo called >> \"$OUT/compiled\"; exit 2");
     pretend(m, "bench_cuda", WORK);
+    static const char *const tools[] = {"det-demo-data", "det-train", "det-eval", "det-export",
+                                        "det-detect"};
+    for (size_t i = 0; i < sizeof tools / sizeof *tools; i++)
+        pretend(m, tools[i], WORK);
     pretend(m, "det-cuda-tests",
             "[ $1 != --list ] || { echo test_cuda_bn; echo test_cuda_conv; exit 0; }\n"
             "[ \"${DO:-}-$1\" != fail-=test_cuda_bn ] || exit 0\n" WORK);
