@@ -51,9 +51,23 @@ static void fill_sums(int32_t *sums, size_t count, enum whole_scales scales)
                                           : whole_draw(-200000, 200000) >> whole_draw(0, 8);
 }
 
+/* Sums beyond 24 bits, which no float32 holds, half way between two whole numbers: where they are
+ * rounded, and how often, decides. */
+static void fill_halves(int32_t *sums, size_t rows, int32_t pitch, int32_t c,
+                        const struct whole_layer *l)
+{
+    for (size_t row = 0; row < rows; row++)
+        for (int32_t o = 0; o < c; o++) {
+            const double half = (double)whole_draw(-120, 120) + 0.5;
+            const double sum = half / (double)l->scales[o] + (double)whole_draw(-2, 2);
+            if (sum > -1e9 && sum < 1e9)
+                sums[row * (size_t)pitch + (size_t)o] = (int32_t)sum - l->bias[o] / 2;
+        }
+}
+
 /* Rows `first` and on of an [1, h, w, c] output; those before stay as they are. */
 static void check_finish(int32_t h, int32_t w, int32_t c, int32_t pitch, int64_t first,
-                         enum addend kind, enum whole_scales scales)
+                         enum addend kind, enum whole_scales scales, bool halves)
 {
     const size_t rows = (size_t)(h * w), count = rows * (size_t)c;
     const size_t own = rows - (size_t)first;
@@ -66,6 +80,11 @@ static void check_finish(int32_t h, int32_t w, int32_t c, int32_t pitch, int64_t
     int8_t *want = malloc(count), *b = whole_bytes(b_count, WHOLE_ANY);
     assert_true(sums != NULL && want != NULL);
     fill_sums(sums, own * (size_t)pitch, scales);
+    if (halves) {
+        for (int32_t o = 0; o < c; o++)
+            l.scales[o] = 1e-6f * (1 + (float)o / 100);
+        fill_halves(sums, own, pitch, c, &l);
+    }
     for (size_t i = 0; i < count; i++) {
         const size_t row = i / (size_t)c, channel = i % (size_t)c;
         want[i] = before[i];
@@ -120,8 +139,10 @@ static void sums_become_8_bits(void **state)
             const int32_t c = channels[i], h = sizes[s][0], w = sizes[s][1];
             const int32_t pitch = (c + 3) / 4 * 4 + variant % 2 * 4;
             check_finish(h, w, c, pitch, variant % 3 * (h * w / 4), (enum addend)(variant / 2 % 3),
-                         (enum whole_scales)(variant % WHOLE_KINDS));
+                         (enum whole_scales)(variant % WHOLE_KINDS), false);
         }
+    for (int i = 0; i < 4; i++) /* each draws where zero and the ends are */
+        check_finish(15, 17, 96, 96, 0, NOTHING, WHOLE_USUAL, true);
     struct detk_q8_scaling none = {0};
     assert_cuda(detk_q8_finish(NULL, 0, 0, 8, 8, NULL, &none, NULL, NULL));
 }
