@@ -29,19 +29,11 @@ static det_status enqueue(struct det_env *env, void *argument)
 {
     const struct chain *c = argument;
     const struct det_device *d = c->device;
-    static const char what[] = "streams side by side";
-    DET_TRY_RETURN(det_cuda_check(env, cudaEventRecord(d->forked, d->stream), what));
-    for (int32_t side = 0; side < c->streams - 1; side++) {
-        DET_TRY_RETURN(
-            det_cuda_check(env, cudaStreamWaitEvent(d->sides[side], d->forked, 0), what));
-        DET_TRY_RETURN(enqueue_part(env, c, d->sides[side], side + 1));
-        DET_TRY_RETURN(det_cuda_check(env, cudaEventRecord(d->joined[side], d->sides[side]), what));
-    }
-    DET_TRY_RETURN(enqueue_part(env, c, d->stream, 0));
+    DET_TRY_RETURN(det_cuda_device_fork(env, d, c->streams - 1));
     for (int32_t side = 0; side < c->streams - 1; side++)
-        DET_TRY_RETURN(
-            det_cuda_check(env, cudaStreamWaitEvent(d->stream, d->joined[side], 0), what));
-    return DET_OK;
+        DET_TRY_RETURN(enqueue_part(env, c, d->sides[side], side + 1));
+    DET_TRY_RETURN(enqueue_part(env, c, d->stream, 0));
+    return det_cuda_device_join(env, d, c->streams - 1);
 }
 
 struct recording {

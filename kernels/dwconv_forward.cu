@@ -85,14 +85,12 @@ __global__ void __launch_bounds__(DWCONV_THREADS, DWCONV_RESIDENT)
         float tap[3][N];
         columns_of_row.fetch(from, at);
         dwconv_load_taps<N>(taps, c, tap);
-        at.each(
-            [&](int j) {
-                float value[N];
-                columns_of_row.take(j, value);
-                loading.apply(value);
-                dwconv_add_column<N, STRIDE>(j, value, tap, sum);
-            },
-            [](int) {});
+        at.each([&](int j) {
+            float value[N];
+            columns_of_row.take(j, value);
+            loading.apply(value);
+            dwconv_add_column<N, STRIDE>(j, value, tap, sum);
+        });
     }
     T *to = out + ((int64_t)row * s.out_w + ox) * c + channel;
     store_row<T, N>(act, sum, to, c, s.out_w - ox);

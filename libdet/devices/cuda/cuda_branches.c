@@ -151,21 +151,18 @@ void det_cuda_branches_free(struct det_env *env, struct det_cuda_net *net)
     net->branches.lanes = 0;
 }
 
-static size_t aligned(size_t bytes)
+/* From one side's gradients to the next one's. */
+static size_t floats_of_side(const struct det_cuda_branches *b)
 {
-    return (bytes + DETK_ALIGN - 1) / DETK_ALIGN * DETK_ALIGN;
-}
-
-static size_t aligned_floats(size_t count)
-{
-    return aligned(count * sizeof(float)) / sizeof(float);
+    const size_t step = DETK_ALIGN / sizeof(float);
+    return (b->gradient_floats + step - 1) / step * step;
 }
 
 /* Of all sides together. */
 static size_t side_gradients(const struct det_cuda_net *net)
 {
     const struct det_cuda_branches *b = &net->branches;
-    return b->lanes < 2 ? 0 : (size_t)(b->lanes - 1) * aligned_floats(b->gradient_floats);
+    return b->lanes < 2 ? 0 : (size_t)(b->lanes - 1) * floats_of_side(b);
 }
 
 /* Side by side nobody is the first to write a gradient that levels share: all add to zeros. */
@@ -186,25 +183,34 @@ static det_status find_adding(struct det_env *env, struct det_cuda_net *net)
     return DET_OK;
 }
 
+/* Its handle has one stream. */
+static bool cudnn_serves_a_lane(const struct det_cuda_net *net)
+{
+    const struct det_cuda_branches *b = &net->branches;
+    for (int32_t i = 0; b->lanes > 0 && i < net->graph->op_count; i++) {
+        if (b->lane_of[i] >= 0 && net->convs[i].method == DET_CUDA_CONV_LIBRARY)
+            return true;
+    }
+    return false;
+}
+
 det_status det_cuda_branches_place(struct det_env *env, struct det_cuda_net *net,
                                    const size_t *need, struct det_cuda_layout *layout)
 {
     struct det_cuda_branches *b = &net->branches;
-    size_t all = 0;
+    struct det_cuda_layout workspace = {0};
+    if (cudnn_serves_a_lane(net))
+        b->lanes = 0;
     for (int32_t lane = 0; lane < b->lanes; lane++) {
         size_t most = 0;
-        for (int32_t i = 0; i < net->graph->op_count; i++) {
-            /* cuDNN's handle has one stream. */
-            if (b->lane_of[i] >= 0 && net->convs[i].method == DET_CUDA_CONV_LIBRARY)
-                b->lanes = 0;
+        for (int32_t i = 0; i < net->graph->op_count; i++)
             if (b->lane_of[i] == lane && need[i] > most)
                 most = need[i];
-        }
-        b->workspace_at[lane] = all;
-        all += aligned(most);
+        b->workspace_at[lane] = det_cuda_layout_add(&workspace, most, 1);
     }
-    if (all > net->workspace_bytes)
-        net->workspace_bytes = all;
+    layout->too_large |= workspace.too_large;
+    if (workspace.bytes > net->workspace_bytes)
+        net->workspace_bytes = workspace.bytes;
     b->gradients_at = det_cuda_layout_add(layout, side_gradients(net), sizeof(float));
     return find_adding(env, net);
 }
@@ -231,7 +237,7 @@ static det_status lane_backward(struct det_env *env, const struct det_cuda_net *
 
 static float *gradients_of_side(const struct det_cuda_net *net, int32_t side)
 {
-    return net->branches.gradients + (size_t)side * aligned_floats(net->branches.gradient_floats);
+    return net->branches.gradients + (size_t)side * floats_of_side(&net->branches);
 }
 
 /* The same network, on the lane's stream, in its workspace and with its gradients. */
@@ -251,37 +257,15 @@ static det_status run_beside(struct det_env *env, const struct det_cuda_net *net
     return work(env, &beside, lane);
 }
 
-static det_status fork_lanes(struct det_env *env, const struct det_cuda_net *net)
-{
-    const struct det_device *d = net->device;
-    static const char what[] = "levels side by side";
-    DET_TRY_RETURN(det_cuda_check(env, cudaEventRecord(d->forked, d->stream), what));
-    for (int32_t side = 0; side < net->branches.lanes - 1; side++)
-        DET_TRY_RETURN(
-            det_cuda_check(env, cudaStreamWaitEvent(d->sides[side], d->forked, 0), what));
-    return DET_OK;
-}
-
-static det_status join_lanes(struct det_env *env, const struct det_cuda_net *net)
-{
-    const struct det_device *d = net->device;
-    static const char what[] = "levels side by side";
-    for (int32_t side = 0; side < net->branches.lanes - 1; side++) {
-        DET_TRY_RETURN(det_cuda_check(env, cudaEventRecord(d->joined[side], d->sides[side]), what));
-        DET_TRY_RETURN(
-            det_cuda_check(env, cudaStreamWaitEvent(d->stream, d->joined[side], 0), what));
-    }
-    return DET_OK;
-}
-
 static det_status run_lanes(struct det_env *env, const struct det_cuda_net *net, lane_work work)
 {
-    DET_TRY_RETURN(fork_lanes(env, net));
+    const int32_t sides = net->branches.lanes - 1;
+    DET_TRY_RETURN(det_cuda_device_fork(env, net->device, sides));
     det_status status = DET_OK;
-    for (int32_t lane = net->branches.lanes - 1; lane >= 0 && status == DET_OK; lane--)
+    for (int32_t lane = sides; lane >= 0 && status == DET_OK; lane--)
         status = run_beside(env, net, work, lane);
     /* After a failure, too: who waits for the stream waits for all that was begun. */
-    const det_status joined = join_lanes(env, net);
+    const det_status joined = det_cuda_device_join(env, net->device, sides);
     return status != DET_OK ? status : joined;
 }
 

@@ -205,6 +205,25 @@ det_status det_cuda_device_use(struct det_env *env, const struct det_device *d)
     return det_cuda_check(env, cudaSetDevice(d->index), "choosing the GPU");
 }
 
+det_status det_cuda_device_fork(struct det_env *env, const struct det_device *d, int32_t sides)
+{
+    static const char what[] = "streams side by side";
+    DET_TRY_RETURN(det_cuda_check(env, cudaEventRecord(d->forked, d->stream), what));
+    for (int32_t i = 0; i < sides; i++)
+        DET_TRY_RETURN(det_cuda_check(env, cudaStreamWaitEvent(d->sides[i], d->forked, 0), what));
+    return DET_OK;
+}
+
+det_status det_cuda_device_join(struct det_env *env, const struct det_device *d, int32_t sides)
+{
+    static const char what[] = "streams side by side";
+    for (int32_t i = 0; i < sides; i++) {
+        DET_TRY_RETURN(det_cuda_check(env, cudaEventRecord(d->joined[i], d->sides[i]), what));
+        DET_TRY_RETURN(det_cuda_check(env, cudaStreamWaitEvent(d->stream, d->joined[i], 0), what));
+    }
+    return DET_OK;
+}
+
 det_status det_cuda_device_wait(struct det_env *env, const struct det_device *d, const char *what)
 {
     return det_cuda_check(env, cudaStreamSynchronize(d->stream), what);

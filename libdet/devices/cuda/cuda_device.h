@@ -61,6 +61,13 @@ void det_cuda_device_describe(const struct det_device *device, char *text, size_
  * with this. DEVICE in the child of a fork. */
 det_status det_cuda_device_use(struct det_env *env, const struct det_device *device);
 
+/* What the first `sides` streams beside the first get from here on comes after what the stream has;
+ * and the other way round. */
+det_status det_cuda_device_fork(struct det_env *env, const struct det_device *device,
+                                int32_t sides);
+det_status det_cuda_device_join(struct det_env *env, const struct det_device *device,
+                                int32_t sides);
+
 /* The one place where the host waits for the device; errors of anything launched before show
  * here. */
 det_status det_cuda_device_wait(struct det_env *env, const struct det_device *device,
