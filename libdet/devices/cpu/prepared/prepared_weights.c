@@ -88,59 +88,44 @@ size_t detk_pointwise_floats(const struct detk_pointwise *p)
     return p->packed == NULL ? 0 : detk_padded_columns(p) * ((size_t)p->rows + words);
 }
 
-/* A run of pixels in tiles of nearly equal height: of two heights that are whole row groups, and
- * what is left of a group in the last. */
-struct cut {
-    struct {
-        detk_pixel_tile_fn tile;
-        int32_t tiles, pixels;
-    } part[3];
-};
-
 static int32_t groups_of(int32_t count, int32_t size)
 {
     return (count + size - 1) / size;
 }
 
-static struct cut cut_of(const struct detk_blocked *k, int32_t vectors, int32_t count)
+/* The next pixels of each line, in `tiles` tiles of `height` pixels. */
+static void run_tiles(const struct detk_blocked *k, int32_t vectors, int32_t tiles, int32_t height,
+                      struct detk_pixel_tile *t)
 {
-    const detk_pixel_tile_fn *tile = k->tile[vectors - 1];
-    const int32_t size = k->row_group, groups = groups_of(count, size);
-    const int32_t tiles = groups_of(groups, k->max_rows[vectors - 1] / size);
-    const int32_t tall = groups_of(groups, tiles) * size, low = tall - size;
-    int32_t tall_tiles = groups - tiles * (tall / size - 1), low_tiles = tiles - tall_tiles;
-    int32_t last = 0;
-    if (count < groups * size) {
-        last = (low_tiles > 0 ? low : tall) - (groups * size - count);
-        *(low_tiles > 0 ? &low_tiles : &tall_tiles) -= 1;
-    }
-    const int32_t heights[] = {tall, low, last};
-    const int32_t numbers[] = {tall_tiles, low_tiles, last > 0 ? 1 : 0};
-    struct cut cut = {0};
-    for (int i = 0; i < 3; i++) {
-        cut.part[i].tiles = numbers[i];
-        cut.part[i].pixels = numbers[i] * heights[i];
-        if (numbers[i] > 0)
-            cut.part[i].tile = tile[heights[i] - 1];
-    }
-    return cut;
+    const ptrdiff_t pixels = (ptrdiff_t)tiles * height;
+    if (tiles == 0)
+        return;
+    t->tiles = tiles;
+    k->tile[vectors - 1][height - 1](t);
+    t->a += pixels * k->words;
+    t->c += pixels * t->c_pixel;
+    if (t->pairs != NULL)
+        t->pairs += pixels;
+    if (t->add != NULL)
+        t->add += pixels * k->words;
 }
 
-static void run_cut(const struct cut *cut, int32_t words, struct detk_pixel_tile *t)
+/* Lines of `count` pixels in tiles of nearly equal height: of two heights that are whole row
+ * groups, and what is left of a group in the last. */
+static void run_lines(const struct detk_blocked *k, int32_t vectors, int32_t count,
+                      struct detk_pixel_tile *t)
 {
-    for (int i = 0; i < 3; i++) {
-        const int32_t pixels = cut->part[i].pixels;
-        if (cut->part[i].tile == NULL)
-            continue;
-        t->tiles = cut->part[i].tiles;
-        cut->part[i].tile(t);
-        t->a += (ptrdiff_t)pixels * words;
-        if (t->pairs != NULL)
-            t->pairs += pixels;
-        t->c += pixels * t->c_pixel;
-        if (t->add != NULL)
-            t->add += (ptrdiff_t)pixels * words;
-    }
+    const int32_t size = k->row_group, groups = groups_of(count, size);
+    const int32_t tiles = groups_of(groups, k->max_rows[vectors - 1] / size);
+    const int32_t high = groups_of(groups, tiles), tall = high * size, low = tall - size;
+    const int32_t missing = groups * size - count;
+    int32_t tall_tiles = groups - tiles * (high - 1), low_tiles = tiles - tall_tiles;
+    const int32_t last = (low_tiles > 0 ? low : tall) - missing;
+    if (missing > 0)
+        *(low_tiles > 0 ? &low_tiles : &tall_tiles) -= 1;
+    run_tiles(k, vectors, tall_tiles, tall, t);
+    run_tiles(k, vectors, low_tiles, low, t);
+    run_tiles(k, vectors, missing > 0 ? 1 : 0, last, t);
 }
 
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
@@ -152,40 +137,41 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
     const int32_t cols = x->plain && left < width ? left : width;
     const float *b = p->packed + (size_t)s.first * (size_t)p->rows;
     /* A part of the columns cannot be read back: such a sum is not cut. */
-    const int32_t parts = cols < width ? 1 : 1 + (p->in_c - 1) / k->most_terms;
-    const int32_t terms = (detk_blocks(p->in_c) + parts - 1) / parts * DETK_BLOCK;
-    const struct cut cut = cut_of(k, s.vectors, x->count);
+    const bool whole = cols < width || p->in_c <= k->most_terms;
+    const int32_t parts = whole ? 1 : groups_of(p->in_c, k->most_terms);
+    const int32_t terms = whole ? p->in_c : groups_of(detk_blocks(p->in_c), parts) * DETK_BLOCK;
     const struct detk_q8_finish finish =
         k->q8 ? detk_q8_finish_from(&p->finish, s.first) : (struct detk_q8_finish){0};
     for (int32_t from = 0; from < p->in_c; from += terms) {
         const bool last = from + terms >= p->in_c;
         struct detk_pixel_tile t = {
+            .lines = x->rows,
+            .a = x->a + from / DETK_BLOCK * x->a_block,
+            .a_line = x->a_row,
             .a_block = x->a_block,
             .terms = last ? p->in_c - from : terms,
             .b = b + (ptrdiff_t)from * width,
             .bias = from == 0 ? p->bias + s.first : NULL,
+            .add = last ? x->add : NULL,
+            .add_line = x->add_row,
             .add_block = x->add_block,
             .relu6 = last && p->relu6,
             .finish = &finish,
             .sum = &p->sum,
+            .pairs = x->pairs,
+            .pairs_line = x->count,
+            .c = x->c,
+            .c_line = x->c_row,
             .c_pixel = x->c_pixel,
             .c_block = x->c_block,
             .plain = x->plain,
             .cols = cols,
         };
-        const float *a = x->a + from / DETK_BLOCK * x->a_block;
         /* While these weights are used the next ones arrive, a share with each row. */
         const ptrdiff_t used = (ptrdiff_t)(k->words < DETK_BLOCK ? p->rows : t.terms) * width;
-        const float *next = t.b + used;
-        const ptrdiff_t share = used / x->rows / DETK_BLOCK * DETK_BLOCK;
-        for (int32_t row = 0; row < x->rows; row++) {
-            t.a = a + row * x->a_row;
-            t.pairs = x->pairs == NULL ? NULL : x->pairs + (ptrdiff_t)row * x->count;
-            t.c = x->c + row * x->c_row;
-            t.add = last && x->add != NULL ? x->add + row * x->add_row : NULL;
-            t.ahead = next + row * share;
-            run_cut(&cut, k->words, &t);
-        }
+        t.ahead = t.b + used;
+        t.ahead_line = x->rows == 1 ? 0 : used / x->rows / DETK_BLOCK * DETK_BLOCK;
+        run_lines(k, s.vectors, x->count, &t);
     }
 }
 

@@ -116,6 +116,11 @@ static void fill_row(const struct detk_blocked *kernels, const struct detk_view 
     const int32_t run = run_of(view), values = view->taps_h * run;
     const size_t line = line_bytes(kernels, view), value = value_bytes(kernels);
     const ptrdiff_t plane = detk_q8_slab_plane(kernels, view);
+    if (kernels->windows != NULL && view->taps_h == 3 && run == 9) {
+        kernels->windows(lines, (ptrdiff_t)line, view->step * 3, view->out_w,
+                         (float *const[]){row, row + plane});
+        return;
+    }
     for (int32_t begin = 0; begin < values; begin += DETK_BLOCK, row += plane) {
         struct copy copies[DETK_BLOCK];
         int32_t count = 0;

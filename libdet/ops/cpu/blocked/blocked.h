@@ -43,9 +43,11 @@ struct det_q8_tensor;
 #define DETK_TILE_MAX_ROWS    14
 
 /* `tiles` times rows (pixels) x (vectors * lanes) results of a product of pixels with packed
- * weights, one tile's pixels after the other's. */
+ * weights, one tile's pixels after the other's, and that in each of `lines`, which begin `_line`
+ * words after each other. */
 struct detk_pixel_tile {
-    int64_t tiles;
+    int32_t tiles, lines;
+    ptrdiff_t a_line, pairs_line, add_line, c_line, ahead_line;
     const float *a;    /* first pixel; the next is one block further */
     ptrdiff_t a_block; /* words from a channel block to the next */
     int32_t terms;     /* input channels */
@@ -114,6 +116,12 @@ struct detk_blocked {
     /* Normalised pixel values as stored ones (det_q8_input_tensor()), of as many bytes as they have
      * in this form; 8 bits only. */
     void (*narrow_input)(const float *from, int32_t count, void *to);
+    /* 8 bits, NULL: they are copied value by value. The 27 values that 3x3 windows of 3 channels
+     * see, as products read them: of `pixels` pixels to two planes of blocks. The windows' rows
+     * begin with those of `line`, the next two `pitch` bytes further each; the next pixel's `step`
+     * values further. 18 bytes before the second line are read, and 14 behind a window. */
+    void (*windows)(const char *line, ptrdiff_t pitch, int32_t step, int32_t pixels,
+                    float *const planes[2]);
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
 

@@ -178,12 +178,13 @@ INLINE void write_tile(const struct finish *f, const struct scale *scale, float 
     }
 }
 
-static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,
-                                               float *c, int32_t rows, int32_t vectors)
+/* To a line's results. */
+static __attribute__((noinline)) void add_line(const struct detk_pixel_tile *t, const float *add,
+                                               float *c, int32_t pixels, int32_t vectors)
 {
     const struct sum join = sum_with(t->sum);
     for (int32_t v = 0; v < vectors; v += 2, add += t->add_block, c += t->c_block) {
-        for (int32_t i = 0; i < rows; i++) {
+        for (int32_t i = 0; i < pixels; i++) {
             const __m256i values = add_blocks(&join, load_values(add + (ptrdiff_t)i * WORDS),
                                               load_values(c + (ptrdiff_t)i * WORDS));
             if (v + 1 < vectors)
@@ -223,10 +224,6 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
 {
     /* A copy: what is written could be where it lies. */
     const struct detk_pixel_tile job = *t;
-    const float *a = job.a, *add = job.add;
-    const int32_t *pairs = job.pairs;
-    const float *ahead = job.ahead;
-    float *c = job.c;
     const ptrdiff_t c_block = job.plain ? rows * WORDS : job.c_block;
     const struct finish finish = finish_with(t->finish);
     const bool raised = t->finish->raised;
@@ -234,24 +231,30 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
     UNROLL_ALL for (int v = 0; v < vectors; v++) scale[v] =
         scale_from(_mm256_loadu_ps(t->finish->scale + v * LANES));
     float blocks[TILE_BLOCKS * DETK_TILE_MAX_ROWS * WORDS];
-    for (int64_t left = job.tiles; left > 0; left--) {
-        __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
-        tile_sums(&job, a, pairs, ahead, sum, rows, vectors);
-        ahead += job.terms / DETK_BLOCK * DETK_BLOCK;
-        if (raised)
-            write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors, true);
-        else
-            write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors, false);
-        if (__builtin_expect(job.plain, 0))
-            write_plain(t, blocks, c, rows);
-        else if (add != NULL)
-            add_tile(t, add, c, rows, vectors);
-        a += rows * WORDS;
-        c += rows * job.c_pixel;
-        if (add != NULL)
-            add += rows * WORDS;
-        if (pairs != NULL)
-            pairs += rows;
+    for (int32_t line = 0; line < job.lines; line++) {
+        const float *a = job.a + line * job.a_line, *ahead = job.ahead + line * job.ahead_line;
+        const int32_t *pairs = job.pairs == NULL ? NULL : job.pairs + line * job.pairs_line;
+        float *c = job.c + line * job.c_line;
+        for (int32_t left = job.tiles; left > 0; left--) {
+            __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
+            tile_sums(&job, a, pairs, ahead, sum, rows, vectors);
+            ahead += job.terms / DETK_BLOCK * DETK_BLOCK;
+            if (raised)
+                write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors,
+                           true);
+            else
+                write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors,
+                           false);
+            if (__builtin_expect(job.plain, 0))
+                write_plain(t, blocks, c, rows);
+            a += rows * WORDS;
+            c += rows * job.c_pixel;
+            if (pairs != NULL)
+                pairs += rows;
+        }
+        if (job.add != NULL && !job.plain)
+            add_line(t, job.add + line * job.add_line, job.c + line * job.c_line, job.tiles * rows,
+                     vectors);
     }
 }
 

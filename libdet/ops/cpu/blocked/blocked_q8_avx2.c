@@ -133,6 +133,24 @@ static void pairs_of(const float *a, ptrdiff_t a_block, int32_t terms, int32_t p
         to[i] = _mm_cvtsi128_si32(pair_sums(a, a_block, terms, 1));
 }
 
+/* --- windows --- */
+
+/* The first block has nine values of the first line and seven of the second, the other two of the
+ * second and nine of the third. */
+static void windows_of(const char *line, ptrdiff_t pitch, int32_t step, int32_t pixels,
+                       float *const planes[2])
+{
+    const ptrdiff_t value = sizeof(int16_t);
+    const __m256i seven = _mm256_setr_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1);
+    for (ptrdiff_t i = 0; i < pixels; i++, line += step * value) {
+        const char *second = line + pitch, *third = second + pitch;
+        store_values(planes[0] + i * WORDS,
+                     _mm256_blendv_epi8(load(line), load(second - 9 * value), seven));
+        store_values(planes[1] + i * WORDS,
+                     _mm256_blend_epi32(load(third - 2 * value), load(second + 7 * value), 1));
+    }
+}
+
 /* --- depthwise --- */
 
 /* A vector is one pixel; unpacked within 128 bits it is of channels 0..3 and 8..11, or of 4..7 and
@@ -350,5 +368,6 @@ const struct detk_blocked BLOCKED_TABLE = {
     .narrow = narrow,
     .widen = widen,
     .narrow_input = narrow_input,
+    .windows = windows_of,
     .gemm = &detk_gemm_avx2,
 };

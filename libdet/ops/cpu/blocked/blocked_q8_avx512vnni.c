@@ -150,13 +150,14 @@ INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, float *c, 
         write_tile(t->finish, sum, rows, vectors, false, c, c_block);
 }
 
-static __attribute__((noinline)) void add_tile(const struct detk_pixel_tile *t, const float *add,
-                                               float *c, int32_t rows, int32_t vectors)
+/* To a line's results. */
+static __attribute__((noinline)) void add_line(const struct detk_pixel_tile *t, const float *add,
+                                               float *c, int32_t pixels, int32_t vectors)
 {
     const struct adder k = adder_of(t->sum);
     for (int32_t v = 0; v < vectors; v++, add += t->add_block, c += t->c_block) {
-        for (int32_t i = 0; i < rows; i += 4) {
-            const __mmask8 mask = mask_of(rows - i);
+        for (int32_t i = 0; i < pixels; i += 4) {
+            const __mmask8 mask = mask_of(pixels - i);
             const __m512i a = _mm512_maskz_loadu_epi64(mask, add + i * WORDS);
             const __m512i b = _mm512_maskz_loadu_epi64(mask, c + i * WORDS);
             _mm512_mask_storeu_epi64(c + i * WORDS, mask, add_bytes(&k, a, b));
@@ -186,19 +187,21 @@ static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *
 
 INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vectors)
 {
-    const float *a = t->a, *add = t->add;
-    float *c = t->c;
     float blocks[DETK_TILE_MAX_ROWS * DETK_TILE_MAX_VECTORS * WORDS];
-    for (int64_t left = t->tiles; left > 0; left--) {
-        one_tile(t, a, t->plain ? blocks : c, t->plain ? rows * WORDS : t->c_block, rows, vectors);
-        if (t->plain)
-            write_plain(t, blocks, c, rows, vectors);
-        else if (add != NULL)
-            add_tile(t, add, c, rows, vectors);
-        a += rows * WORDS;
-        c += rows * t->c_pixel;
-        if (add != NULL)
-            add += rows * WORDS;
+    for (int32_t line = 0; line < t->lines; line++) {
+        const float *a = t->a + line * t->a_line;
+        float *c = t->c + line * t->c_line;
+        for (int32_t left = t->tiles; left > 0; left--) {
+            one_tile(t, a, t->plain ? blocks : c, t->plain ? rows * WORDS : t->c_block, rows,
+                     vectors);
+            if (t->plain)
+                write_plain(t, blocks, c, rows, vectors);
+            a += rows * WORDS;
+            c += rows * t->c_pixel;
+        }
+        if (t->add != NULL && !t->plain)
+            add_line(t, t->add + line * t->add_line, t->c + line * t->c_line, t->tiles * rows,
+                     vectors);
     }
 }
 

@@ -55,9 +55,14 @@ static void one_pixel(const struct detk_pixel_tile *t, const float *a, const flo
 
 static void pixels(const struct detk_pixel_tile *t, int32_t columns)
 {
-    for (int64_t i = 0; i < t->tiles; i++)
-        one_pixel(t, t->a + i * WORDS, t->add == NULL ? NULL : t->add + i * WORDS,
-                  t->c + i * t->c_pixel, columns);
+    for (int32_t line = 0; line < t->lines; line++) {
+        const float *a = t->a + line * t->a_line;
+        const float *add = t->add == NULL ? NULL : t->add + line * t->add_line;
+        float *c = t->c + line * t->c_line;
+        for (ptrdiff_t i = 0; i < t->tiles; i++)
+            one_pixel(t, a + i * WORDS, add == NULL ? NULL : add + i * WORDS, c + i * t->c_pixel,
+                      columns);
+    }
 }
 
 static void tile_1_1(const struct detk_pixel_tile *t)

@@ -127,14 +127,17 @@ V_INLINE const float *one_tile(const struct detk_pixel_tile *t, const float *a, 
 
 V_INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vectors)
 {
-    const float *a = t->a, *add = t->add, *ahead = t->ahead;
-    float *c = t->c;
-    for (int64_t left = t->tiles; left > 0; left--) {
-        ahead = one_tile(t, a, add, c, ahead, rows, vectors);
-        a += rows * WORDS;
-        c += rows * t->c_pixel;
-        if (add != NULL)
-            add += rows * WORDS;
+    for (int32_t line = 0; line < t->lines; line++) {
+        const float *a = t->a + line * t->a_line, *ahead = t->ahead + line * t->ahead_line;
+        const float *add = t->add == NULL ? NULL : t->add + line * t->add_line;
+        float *c = t->c + line * t->c_line;
+        for (int32_t left = t->tiles; left > 0; left--) {
+            ahead = one_tile(t, a, add, c, ahead, rows, vectors);
+            a += rows * WORDS;
+            c += rows * t->c_pixel;
+            if (add != NULL)
+                add += rows * WORDS;
+        }
     }
 }
 
