@@ -421,6 +421,28 @@ static void networks_equal_the_plain_ones(void **state)
     }
 }
 
+/* Maps so large that products are made by Strassen's scheme: lines of 20 pixels, which are not
+ * whole groups, of 39, which are not whole fours, and a block that goes by bands. */
+static void groups_of_pixels_equal_the_plain_network(void **state)
+{
+    (void)state;
+    static const struct network large[] = {
+        {"groups of fours", 288, 312, 2, 0.75f, 64, false, false, false, 3, 1},
+        {"bands of groups", 256, 1472, 1, 0.75f, 64, false, false, false, 3, 1},
+    };
+    struct form list[FORMS_MAX];
+    const int count = forms_q8(list);
+    for (size_t i = 0; i < sizeof large / sizeof large[0]; i++) {
+        struct fixture f;
+        make(&f, &large[i], NETWORK_NONE);
+        float *want = prepared(&f, list[0].ops, large[i].batch, 2);
+        for (int t = 1; t < count; t++)
+            check_near(&f, &large[i], &list[t], 1 + t % 3, want, 0);
+        ops_free(want);
+        drop(&f);
+    }
+}
+
 /* What no kernel is made for goes through plain C: 5 x 5 channel by channel, and a first
  * convolution and a sum where they are no part of a block. */
 static void dense_networks_are_products(void **state)
@@ -450,6 +472,7 @@ int test_prepared_mixed(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(networks_equal_the_plain_ones),
+        cmocka_unit_test(groups_of_pixels_equal_the_plain_network),
         cmocka_unit_test(mixtures_equal_the_plain_network),
         cmocka_unit_test(nan_and_infinities_pass_as_in_the_plain_network),
         cmocka_unit_test(creation_can_fail),

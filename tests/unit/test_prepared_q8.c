@@ -2,8 +2,9 @@
  * operations of ops/q8.h: equal integers. Whole networks: test_prepared_mixed.c. */
 #include <math.h>
 
-#include "devices/cpu/prepared/prepared_pairs.h"
+#include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
+#include "devices/cpu/prepared/prepared_strassen.h"
 #include "ops/conv_shape.h"
 #include "support/forms.h"
 #include "support/mem.h"
@@ -240,6 +241,8 @@ static void check_pointwise(struct det_env *env, const struct form *set, int32_t
         detk_q8_add__ref(&x, (int64_t)count, &add, added, want, want);
     struct detk_pointwise p;
     assert_ok(env, detk_q8_pointwise_pack(env, k, in_c, out_c, &l.q, 0.37f, &p));
+    if (variant % 7 != 0)
+        assert_ok(env, detk_strassen_pack(env, &p));
     check_raised(name, k, &p.finish, kind);
     p.sum = detk_q8_sum_of(&add);
     struct blocks from = blocks_of(k, l.q.in_zero, h, w, in_c, (variant & 4) != 0, in);
@@ -247,11 +250,11 @@ static void check_pointwise(struct det_env *env, const struct form *set, int32_t
     struct blocks to = blocks_of(k, l.q.to.zero, h, w, out_c, target == TO_FRAMED, NULL);
     float *got = ops_buffer(count, NULL);
     const struct detk_map plain = detk_map_plain(got, h, w, out_c, 0);
-    float *words = ops_buffer(detk_pairs_words(&p, (int64_t)h * w), NULL);
-    const int32_t *pairs = detk_pairs_of_map(NULL, &p, &from.map, 0, 1, words);
+    float *words = ops_buffer(detk_beside_words(&p, h, w), NULL);
+    const struct detk_beside beside = detk_beside_of_map(NULL, &p, &from.map, 0, 1, words);
     struct detk_map upper = from.map, lower = from.map;
-    upper.pairs = pairs;
-    lower.pairs = pairs == NULL ? NULL : pairs + (ptrdiff_t)(h / 2) * w;
+    upper.beside = beside;
+    lower.beside = detk_beside_from(beside, h / 2, w);
     for (int32_t i = 0; i < p.panels; i++) { /* in two parts, as tasks would */
         const struct detk_map *out = target == TO_PLAIN ? &plain : &to.map;
         const struct detk_map *a = residual ? &sum.map : NULL;
@@ -280,7 +283,8 @@ static void pointwise_equals_plain_sums(void **state)
     (void)state;
     static const int32_t ins[] = {1, 3, 4, 5, 15, 16, 17, 24, 255, 530};
     static const int32_t outs[] = {1, 7, 8, 12, 16, 24, 31, 40, 48, 56, 100};
-    static const int32_t sizes[][2] = {{1, 1}, {1, 5}, {3, 7}, {2, 14}, {5, 6}};
+    static const int32_t sizes[][2] = {{1, 1},  {1, 5},  {3, 7},  {2, 14},
+                                       {5, 12}, {3, 16}, {4, 20}, {5, 6}};
     struct form list[FORMS_MAX];
     const int count = forms_q8(list);
     struct test_env t;
@@ -289,7 +293,7 @@ static void pointwise_equals_plain_sums(void **state)
     for (int table = 0; table < count; table++) {
         for (size_t i = 0; i < sizeof ins / sizeof ins[0]; i++) {
             for (size_t j = 0; j < sizeof outs / sizeof outs[0]; j++, variant++) {
-                const int32_t *size = sizes[variant % 5];
+                const int32_t *size = sizes[variant % 8];
                 check_pointwise(&t.env, &list[table], size[0], size[1], ins[i], outs[j], variant);
             }
         }
@@ -380,6 +384,8 @@ static void check_dense(struct det_env *env, const struct form *set, const struc
     if (plain)
         step.out = detk_map_plain(got, s->out_h, s->out_w, s->out_c, 0);
     assert_ok(env, detk_q8_dense_pack(env, k, s, &l.q, 0.37f, &step.product));
+    if (variant % 7 != 0)
+        assert_ok(env, detk_strassen_pack(env, &step.product));
     check_raised(name, k, &step.product.finish, kind);
     detk_dense_plan(&step);
     if (variant % 5 == 0) { /* as many threads would cut it */

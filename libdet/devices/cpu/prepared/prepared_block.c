@@ -15,7 +15,7 @@
  */
 #include <string.h>
 
-#include "devices/cpu/prepared/prepared_pairs.h"
+#include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 #include "devices/cpu/prepared/q8_stem.h"
 
@@ -23,12 +23,13 @@
 #define NEAR_WORDS   4096  /* of a panel's expanded rows between expansion and depthwise: in L1 */
 #define BAND_WORDS   131072 /* of what a band touches: half of a small L2 */
 #define MATRIX_WORDS 65536  /* of a projection's input that stays in L2 while the panels pass */
+#define SUMS_WORDS   16384  /* the same, where sums of it are made */
 
 struct job {
     const struct detk_block_step *step;
     const struct detk_run *run;
-    int32_t image;        /* by channels */
-    const int32_t *pairs; /* then: of the expansion's or the projection's input */
+    int32_t image;             /* by channels */
+    struct detk_beside beside; /* then: of the expansion's or the projection's input */
 };
 
 /* A worker's memory. */
@@ -40,7 +41,7 @@ struct scratch {
     float *halo;        /* [blocks][2][mid_w + 2] */
     float *slab;        /* of the stem */
     float *made;        /* a row of the expansion's results, where the depthwise form is another */
-    float *pairs;       /* of a band's expansion, then of its projection */
+    float *beside;      /* of a band's expansion, then of its projection */
 };
 
 /* What a block needs of the expanded rows: begin..end-1 are new, the two before `begin` in the
@@ -134,11 +135,31 @@ static ptrdiff_t made_block(const struct detk_block_step *s)
     return (ptrdiff_t)s->mid_w * (is_stem(s) ? DETK_BLOCK : s->expand.kernels->words);
 }
 
-/* Of so many expanded rows, or of a band's results. */
-static size_t pairs_words(const struct detk_block_step *s, int64_t rows)
+/* How the projection after panel_task() is cut: bands of rows and groups of panels. Sums of inputs
+ * (strassen.h) are made for a band, so that they are still in L2 when panels read them, and all of
+ * its panels are one group then. */
+static int32_t bands_of(const struct detk_block_step *s)
 {
-    const size_t expand = is_stem(s) ? 0 : detk_pairs_words(&s->expand, rows * s->mid_w);
-    const size_t project = detk_pairs_words(&s->project, (int64_t)s->band * s->out.w);
+    const int64_t words = (int64_t)s->out.h * s->out.w * s->project.rows;
+    return (int32_t)detk_min(
+        s->out.h, detk_div_up(words, s->project.strassen == NULL ? MATRIX_WORDS : SUMS_WORDS));
+}
+
+static int32_t groups_of(const struct detk_block_step *s)
+{
+    const int64_t wanted =
+        detk_conv_tasks((int64_t)s->out.h * s->out.w * expanded_channels(s) * s->project.out_c);
+    if (s->project.strassen != NULL)
+        return 1;
+    return (int32_t)detk_max(1, detk_min(s->project.panels, detk_div_up(wanted, bands_of(s))));
+}
+
+/* Of so many expanded rows, or of a band's results. */
+static size_t beside_words(const struct detk_block_step *s, int64_t rows)
+{
+    const size_t expand = is_stem(s) ? 0 : detk_beside_words(&s->expand, rows, s->mid_w);
+    const int32_t band = s->band > 0 ? s->band : (int32_t)detk_div_up(s->out.h, bands_of(s));
+    const size_t project = detk_beside_words(&s->project, band, s->out.w);
     return expand > project ? expand : project;
 }
 
@@ -155,7 +176,7 @@ static size_t lay_out(const struct detk_block_step *s, float *memory, struct scr
         s->band > 0 ? blocks * 2 * pitch : 0,
         slab_words(s, (int32_t)rows),
         converts(s) ? (size_t)(panel_blocks(s) * made_block(s)) : 0,
-        pairs_words(s, (int64_t)rows),
+        beside_words(s, (int64_t)rows),
     };
     float *at[8] = {NULL};
     size_t total = 0;
@@ -175,10 +196,11 @@ static size_t shared_spread(const struct detk_block_step *s)
     return (size_t)spread_block(s) * (size_t)detk_blocks(expanded_channels(s));
 }
 
-static size_t shared_pairs(const struct detk_block_step *s)
+static size_t shared_beside(const struct detk_block_step *s)
 {
-    const size_t in = is_stem(s) ? 0 : detk_pairs_words(&s->expand, (int64_t)s->mid_h * s->mid_w);
-    const size_t out = detk_pairs_words(&s->project, (int64_t)s->out.h * s->out.w);
+    const size_t in = is_stem(s) ? 0 : detk_beside_words(&s->expand, s->mid_h, s->mid_w);
+    const size_t out =
+        s->project.strassen != NULL ? 0 : detk_beside_words(&s->project, s->out.h, s->out.w);
     return in > out ? in : out;
 }
 
@@ -201,7 +223,7 @@ void detk_block_plan(struct detk_block_step *s, int threads)
     s->near = (int32_t)detk_max(1, (NEAR_WORDS / pitch - 2) / s->depthwise.stride);
     struct scratch unused;
     s->scratch_floats = lay_out(s, NULL, &unused);
-    s->shared_floats = s->band > 0 ? 0 : shared_spread(s) + shared_pairs(s);
+    s->shared_floats = s->band > 0 ? 0 : shared_spread(s) + shared_beside(s);
 }
 
 /* Rows of one block of the stem, from a slab that begins with the first. */
@@ -260,13 +282,13 @@ static struct detk_pixels expand_input(const struct detk_block_step *s, const st
 }
 
 /* Of the expansion's input, window by window. */
-static const int32_t *expand_pairs(const struct detk_block_step *s, const struct scratch *m,
-                                   int32_t image, struct window w)
+static struct detk_beside expand_beside(const struct detk_block_step *s, const struct scratch *m,
+                                        int32_t image, struct window w)
 {
     if (is_stem(s) || w.begin >= w.end)
-        return NULL;
+        return (struct detk_beside){0};
     const struct detk_pixels x = expand_input(s, m, image, w, w.begin, w.end);
-    return detk_pairs_make(&s->expand, x.a, x.a_row, x.a_block, x.rows, x.count, m->pairs);
+    return detk_beside_make(&s->expand, x.a, x.a_row, x.a_block, x.rows, x.count, m->beside);
 }
 
 /* Rows of a panel one by one through m->made; `x` is their input. */
@@ -285,14 +307,14 @@ static void expand_converted(const struct detk_block_step *s, const struct scrat
             detk_blocks_convert(s->expand.kernels, s->depthwise.kernels, &s->mid,
                                 m->made + b * made_block(s), s->mid_w,
                                 to + b * rows_at_once(s) * pitch_of(s));
-        if (x.pairs != NULL)
-            x.pairs += s->mid_w;
+        x.beside = detk_beside_from(x.beside, 1, s->mid_w);
     }
 }
 
-/* Makes the expanded rows begin..end-1 of the window for one panel; `pairs`: of the window's. */
+/* Makes the expanded rows begin..end-1 of the window for one panel; `beside`: of the window's. */
 static void expand(const struct detk_block_step *s, const struct scratch *m, int32_t image,
-                   const int32_t *pairs, int32_t panel, struct window w, int32_t begin, int32_t end)
+                   struct detk_beside beside, int32_t panel, struct window w, int32_t begin,
+                   int32_t end)
 {
     const ptrdiff_t pitch = pitch_of(s);
     float *to = m->expanded + (begin - w.begin) * pitch + words_of(s);
@@ -304,8 +326,7 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
         return;
     }
     struct detk_pixels x = expand_input(s, m, image, w, begin, end);
-    if (pairs != NULL)
-        x.pairs = pairs + (ptrdiff_t)(begin - w.begin) * s->mid_w;
+    x.beside = detk_beside_from(beside, begin - w.begin, s->mid_w);
     if (converts(s)) {
         expand_converted(s, m, panel, x, to);
         return;
@@ -320,7 +341,7 @@ static void expand(const struct detk_block_step *s, const struct scratch *m, int
 /* Depthwise results of output rows y..end-1 for the blocks of one panel. A few rows at a time: what
  * was just expanded is still in L1 then. */
 static void expand_and_spread(const struct detk_block_step *s, const struct scratch *m,
-                              int32_t image, const int32_t *pairs, int32_t panel, int32_t y,
+                              int32_t image, struct detk_beside beside, int32_t panel, int32_t y,
                               int32_t end, struct window w, float *spread)
 {
     const ptrdiff_t pitch = pitch_of(s), row = s->out.w * words_of(s);
@@ -336,7 +357,7 @@ static void expand_and_spread(const struct detk_block_step *s, const struct scra
         const int32_t to = from + s->near < end ? from + s->near : end;
         const int32_t top = from * d->stride - d->pad_top, need = top + rows_for(s, to - from);
         const int32_t until = need < w.end ? need : w.end;
-        expand(s, m, image, pairs, panel, w, made, until);
+        expand(s, m, image, beside, panel, w, made, until);
         made = until > made ? until : made;
         for (int32_t b = block; b < end_block; b++) {
             for (int32_t i = 0; i < rows_for(s, to - from); i++)
@@ -383,13 +404,13 @@ static struct detk_map spread_map(const struct detk_block_step *s, float *spread
                              .block = spread_block(s)};
 }
 
-/* `pairs`: of row spread_y of the depthwise results. */
-static void project(const struct detk_block_step *s, float *spread, const int32_t *pairs,
+/* `beside`: of row spread_y of the depthwise results. */
+static void project(const struct detk_block_step *s, float *spread, struct detk_beside beside,
                     int32_t image, int32_t spread_y, int32_t y, int32_t end, int32_t panel,
                     int32_t end_panel)
 {
     struct detk_map middle = spread_map(s, spread);
-    middle.pairs = pairs;
+    middle.beside = beside;
     for (; panel < end_panel; panel++) {
         const struct detk_panel_span span = detk_panel_span_at(&s->project, panel);
         detk_pointwise_run(&s->project, panel, &middle, spread_y,
@@ -420,13 +441,13 @@ static void chunk_task(void *argument, int32_t task, int32_t worker)
         const int32_t end = (int32_t)detk_min(y + s->band, last);
         w = window_of(s, y, end, w.end);
         fill_slab(s, &m, image, w);
-        const int32_t *pairs = expand_pairs(s, &m, image, w);
+        struct detk_beside beside = expand_beside(s, &m, image, w);
         for (int32_t p = 0; p < panel_count(s); p++)
-            expand_and_spread(s, &m, image, pairs, p, y, end, w, m.spread);
+            expand_and_spread(s, &m, image, beside, p, y, end, w, m.spread);
         const struct detk_map spread = spread_map(s, m.spread);
-        pairs = detk_pairs_make(&s->project, m.spread, spread.row, spread.block, end - y, s->out.w,
-                                m.pairs);
-        project(s, m.spread, pairs, image, 0, y, end, 0, s->project.panels);
+        beside = detk_beside_make(&s->project, m.spread, spread.row, spread.block, end - y,
+                                  s->out.w, m.beside);
+        project(s, m.spread, beside, image, 0, y, end, 0, s->project.panels);
         y = end;
     }
 }
@@ -439,35 +460,27 @@ static void panel_task(void *argument, int32_t task, int32_t worker)
     const struct window w = window_of(s, 0, s->out.h, 0);
     clear_edges(s, &m);
     fill_slab(s, &m, job->image, w);
-    const int32_t *pairs = s->q8_stem ? expand_pairs(s, &m, job->image, w) : job->pairs;
-    expand_and_spread(s, &m, job->image, pairs, task, 0, s->out.h, w, job->run->shared);
-}
-
-/* How the projection after panel_task() is cut: bands of rows and groups of panels. */
-static int32_t bands_of(const struct detk_block_step *s)
-{
-    return (int32_t)detk_min(
-        s->out.h, detk_div_up((int64_t)s->out.h * s->out.w * s->project.rows, MATRIX_WORDS));
-}
-
-static int32_t groups_of(const struct detk_block_step *s)
-{
-    const int64_t wanted =
-        detk_conv_tasks((int64_t)s->out.h * s->out.w * expanded_channels(s) * s->project.out_c);
-    return (int32_t)detk_max(1, detk_min(s->project.panels, detk_div_up(wanted, bands_of(s))));
+    const struct detk_beside beside =
+        s->q8_stem ? expand_beside(s, &m, job->image, w) : job->beside;
+    expand_and_spread(s, &m, job->image, beside, task, 0, s->out.h, w, job->run->shared);
 }
 
 static void project_task(void *argument, int32_t task, int32_t worker)
 {
-    (void)worker;
     const struct job *job = argument;
     const struct detk_block_step *s = job->step;
+    const struct scratch m = scratch_of(job, worker);
     const int32_t groups = groups_of(s), bands = bands_of(s);
     const int32_t group = task % groups, band = task / groups;
     const int32_t y = (int32_t)detk_cut(s->out.h, bands, band);
     const int32_t end = (int32_t)detk_cut(s->out.h, bands, band + 1);
-    const int32_t *pairs = job->pairs == NULL ? NULL : job->pairs + (ptrdiff_t)y * s->out.w;
-    project(s, job->run->shared, pairs, job->image, y, y, end,
+    const struct detk_map spread = spread_map(s, job->run->shared);
+    const struct detk_beside beside =
+        s->project.strassen == NULL
+            ? detk_beside_from(job->beside, y, s->out.w)
+            : detk_beside_make(&s->project, spread.first + y * spread.row, spread.row, spread.block,
+                               end - y, s->out.w, m.beside);
+    project(s, job->run->shared, beside, job->image, y, y, end,
             (int32_t)detk_cut(s->project.panels, groups, group),
             (int32_t)detk_cut(s->project.panels, groups, group + 1));
 }
@@ -481,12 +494,14 @@ void detk_block_run(const struct detk_block_step *s, const struct detk_run *run)
         return;
     }
     const struct detk_map spread = spread_map(s, run->shared);
-    float *pairs = run->shared + shared_spread(s);
+    float *beside = run->shared + shared_spread(s);
     for (; job.image < run->batch; job.image++) {
-        job.pairs =
-            s->view.c > 0 ? NULL : detk_pairs_of_map(pool, &s->expand, &s->in, job.image, 1, pairs);
+        job.beside = (struct detk_beside){0};
+        if (s->view.c == 0)
+            job.beside = detk_beside_of_map(pool, &s->expand, &s->in, job.image, 1, beside);
         det_pool_run(pool, panel_count(s), panel_task, &job);
-        job.pairs = detk_pairs_of_map(pool, &s->project, &spread, 0, 1, pairs);
+        if (s->project.strassen == NULL)
+            job.beside = detk_beside_of_map(pool, &s->project, &spread, 0, 1, beside);
         det_pool_run(pool, bands_of(s) * groups_of(s), project_task, &job);
     }
 }

@@ -3,7 +3,7 @@
  * and multiplies at once. Tasks are rows x panels: few rows at the deep end. */
 #include <string.h>
 
-#include "devices/cpu/prepared/prepared_pairs.h"
+#include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 96    /* at least, for a panel of weights to serve */
@@ -32,7 +32,7 @@ void detk_dense_plan(struct detk_dense_step *s)
     t->bands = (int32_t)detk_div_up(s->out.h, t->band);
     t->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, t->bands)));
     const int64_t band = (int64_t)t->band * s->out.w;
-    s->scratch_floats = (size_t)(window_words(s) * band) + detk_pairs_words(p, band);
+    s->scratch_floats = (size_t)(window_words(s) * band) + detk_beside_words(p, t->band, s->out.w);
 }
 
 /* What one tap of an output row sees of a block. */
@@ -86,7 +86,7 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const struct detk_map middle = {
         /* image stride 0 */
         .first = windows,
-        .pairs = detk_pairs_make(p, windows, row, plane, part.end - part.y, s->out.w, behind),
+        .beside = detk_beside_make(p, windows, row, plane, part.end - part.y, s->out.w, behind),
         .h = part.end - part.y,
         .w = s->out.w,
         .c = p->in_c,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "devices/cpu/prepared/prepared_strassen.h"
 #include "devices/cpu/prepared/q8_stem.h"
 #include "model/net_plan.h"
 #include "support/mem.h"
@@ -32,9 +33,12 @@ static det_status make_q8_pointwise(struct det_env *env, const struct detk_sourc
     const struct det_op *op = &s->graph->ops[index];
     struct det_q8_layer layer;
     DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
-    const det_status status = detk_q8_pointwise_pack(
-        env, s->ops->q8, s->graph->tensors[op->in].channels, s->graph->tensors[op->out].channels,
-        &layer.conv, q8_tensor(s, op->out).scale, to);
+    const struct det_tensor out = s->graph->tensors[op->out];
+    det_status status =
+        detk_q8_pointwise_pack(env, s->ops->q8, s->graph->tensors[op->in].channels, out.channels,
+                               &layer.conv, q8_tensor(s, op->out).scale, to);
+    if (status == DET_OK && detk_strassen_gains(to, out.height, out.width))
+        status = detk_strassen_pack(env, to);
     det_q8_layer_free(env, &layer);
     return status;
 }
@@ -183,8 +187,10 @@ static det_status make_dense(struct det_env *env, const struct detk_source *s, i
     to->in = map_of(s, op->in, true);
     to->out = map_of(s, op->out, true);
     DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
-    const det_status status =
+    det_status status =
         detk_q8_dense_pack(env, s->ops->q8, &shape, &layer.conv, out.scale, &to->product);
+    if (status == DET_OK && detk_strassen_gains(&to->product, shape.out_h, shape.out_w))
+        status = detk_strassen_pack(env, &to->product);
     det_q8_layer_free(env, &layer);
     if (status == DET_OK)
         detk_dense_plan(to);

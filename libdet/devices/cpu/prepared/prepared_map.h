@@ -7,9 +7,16 @@
 #include "ops/cpu/blocked/blocked.h"
 #include "ops/q8.h"
 
+/* What products of some kernels need beside their input (prepared_beside.h). NULL: they do not. */
+struct detk_beside {
+    const int32_t *pairs; /* of all pixels, one after the other */
+    const float *sums;    /* of the groups of pixels of all rows */
+    ptrdiff_t group;      /* words of one */
+};
+
 struct detk_map {
-    float *first;         /* pixel 0, 0 of channel 0 of image 0 */
-    const int32_t *pairs; /* as a product's input: of its pixels (prepared_pairs.h) */
+    float *first;              /* pixel 0, 0 of channel 0 of image 0 */
+    struct detk_beside beside; /* as a product's input: of its pixels */
     int32_t h, w, c;
     bool framed, plain, bf16;
     const struct detk_blocked *q8;      /* in 8 bits by these kernels; NULL: it is not */

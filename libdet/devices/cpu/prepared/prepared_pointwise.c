@@ -1,7 +1,7 @@
 /* prepared_pointwise.c: a 1x1 convolution by itself, and the sum of a lateral one with the
  * upsampled map above. Tasks are rows x panels: few rows at the deep end, where the weights are
  * most of the memory. */
-#include "devices/cpu/prepared/prepared_pairs.h"
+#include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 100   /* at least, for a panel of weights to serve */
@@ -10,7 +10,7 @@
 struct job {
     const struct detk_pointwise_step *step;
     const struct detk_run *run;
-    const int32_t *pairs; /* of all images */
+    struct detk_beside beside; /* of all images */
 };
 
 void detk_pointwise_plan(struct detk_pointwise_step *step, int32_t batch)
@@ -23,7 +23,7 @@ void detk_pointwise_plan(struct detk_pointwise_step *step, int32_t batch)
     t->band = (int32_t)detk_min(step->out.h, detk_max(least, BAND_WORDS / row));
     t->bands = (int32_t)detk_div_up(step->out.h, t->band);
     t->groups = (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, t->bands)));
-    step->shared_floats = detk_pairs_words(p, (int64_t)batch * step->in.h * step->in.w);
+    step->shared_floats = detk_beside_words(p, (int64_t)batch * step->in.h, step->in.w);
 }
 
 static void run_task(void *argument, int32_t task, int32_t worker)
@@ -34,8 +34,7 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const struct detk_pointwise *p = &s->pointwise;
     const struct detk_part part = detk_part_of(&s->tasks, task, s->out.h, p->panels);
     struct detk_map in = s->in;
-    if (job->pairs != NULL)
-        in.pairs = job->pairs + ((ptrdiff_t)part.image * in.h + part.y) * in.w;
+    in.beside = detk_beside_from(job->beside, (ptrdiff_t)part.image * in.h + part.y, in.w);
     for (int32_t i = part.first; i < part.last; i++) {
         const struct detk_panel_span span = detk_panel_span_at(p, i);
         detk_pointwise_run(p, i, &in, part.y, NULL, &s->out, part.image, part.y, part.end);
@@ -48,8 +47,8 @@ static void run_task(void *argument, int32_t task, int32_t worker)
 
 void detk_pointwise_step_run(const struct detk_pointwise_step *step, const struct detk_run *run)
 {
-    struct job job = {
-        step, run,
-        detk_pairs_of_map(run->exec.pool, &step->pointwise, &step->in, 0, run->batch, run->shared)};
+    struct job job = {step, run,
+                      detk_beside_of_map(run->exec.pool, &step->pointwise, &step->in, 0, run->batch,
+                                         run->shared)};
     det_pool_run(run->exec.pool, detk_task_count(&step->tasks, run->batch), run_task, &job);
 }

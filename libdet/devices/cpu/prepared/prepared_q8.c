@@ -116,11 +116,14 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
     for (int32_t i = 0; i < to->panels; i++) {
         const struct detk_panel_span s = detk_panel_span_at(to, i);
         const int32_t width = s.vectors * kernels->lanes;
-        float *panel = to->packed + (size_t)s.first * (size_t)to->rows;
+        const int32_t together = kernels->packed_vectors * kernels->lanes;
         for (int32_t j = 0; j < width && s.first + j < out_c; j++) {
             const int32_t place = place_of(kernels, s.vectors, j);
-            pack_column(to, layer, s.first + j, width, (size_t)s.first + (size_t)place,
-                        panel + place);
+            const int32_t begin = s.first + place / together * together;
+            const int32_t left = s.first + width - begin;
+            pack_column(to, layer, s.first + j, left < together ? left : together,
+                        (size_t)s.first + (size_t)place,
+                        to->packed + (size_t)begin * (size_t)to->rows + place % together);
         }
     }
     raise_biases(&to->finish, to->bias, columns);

@@ -1,7 +1,7 @@
 /* prepared_separable.c: depthwise 3x3 and 1x1 as one: a task makes the depthwise results of some
  * rows in its scratch (L2) and multiplies them at once. The levels of the head do the same layer,
  * so they share a job: small levels fill the gaps that the large one leaves. */
-#include "devices/cpu/prepared/prepared_pairs.h"
+#include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
 #define BAND_PIXELS 120 /* of a task: enough that a panel of weights in L1 serves many tiles */
@@ -34,7 +34,7 @@ static size_t scratch_of(const struct detk_branch *b)
     const int32_t words = b->depthwise.kernels->words;
     const int32_t again = converts(b) ? b->pointwise.kernels->words : 0;
     return band_pixels(b) * (size_t)(words + again) +
-           detk_pairs_words(&b->pointwise, (int64_t)b->band * b->out.w);
+           detk_beside_words(&b->pointwise, b->band, b->out.w);
 }
 
 void detk_separable_plan(struct detk_separable_step *step)
@@ -92,7 +92,7 @@ static void run_task(void *argument, int32_t task, int32_t worker)
     const struct detk_map middle = {
         /* image stride 0 */
         .first = made,
-        .pairs = detk_pairs_make(&b->pointwise, made, row, plane, end - y, b->out.w, behind),
+        .beside = detk_beside_make(&b->pointwise, made, row, plane, end - y, b->out.w, behind),
         .h = end - y,
         .w = b->out.w,
         .c = b->depthwise.c,

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "devices/cpu/prepared/prepared_strassen.h"
+#include "ops/cpu/blocked/strassen.h"
 #include "ops/cpu/isa/bf16.h"
 #include "support/mem.h"
 
@@ -80,12 +82,15 @@ void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p)
 {
     det_free(env, &p->packed);
     det_free(env, &p->bias);
+    det_free(env, &p->strassen);
 }
 
 size_t detk_pointwise_floats(const struct detk_pointwise *p)
 {
     const size_t words = p->kernels != NULL && p->kernels->q8 ? DETK_Q8_COLUMN_WORDS : 1;
-    return p->packed == NULL ? 0 : detk_padded_columns(p) * ((size_t)p->rows + words);
+    return p->packed == NULL
+               ? 0
+               : detk_padded_columns(p) * ((size_t)p->rows + words) + detk_strassen_floats(p);
 }
 
 static int32_t groups_of(int32_t count, int32_t size)
@@ -93,21 +98,26 @@ static int32_t groups_of(int32_t count, int32_t size)
     return (count + size - 1) / size;
 }
 
-/* The next pixels of each line, in `tiles` tiles of `height` pixels. */
-static void run_tiles(const struct detk_blocked *k, int32_t vectors, int32_t tiles, int32_t height,
-                      struct detk_pixel_tile *t)
+/* To the pixels behind the first ones of each line. */
+static void move_on(const struct detk_blocked *k, ptrdiff_t pixels, struct detk_pixel_tile *t)
 {
-    const ptrdiff_t pixels = (ptrdiff_t)tiles * height;
-    if (tiles == 0)
-        return;
-    t->tiles = tiles;
-    k->tile[vectors - 1][height - 1](t);
     t->a += pixels * k->words;
     t->c += pixels * t->c_pixel;
     if (t->pairs != NULL)
         t->pairs += pixels;
     if (t->add != NULL)
         t->add += pixels * k->words;
+}
+
+/* The next pixels of each line, in `tiles` tiles of `height` pixels. */
+static void run_tiles(const struct detk_blocked *k, int32_t vectors, int32_t tiles, int32_t height,
+                      struct detk_pixel_tile *t)
+{
+    if (tiles == 0)
+        return;
+    t->tiles = tiles;
+    k->tile[vectors - 1][height - 1](t);
+    move_on(k, (ptrdiff_t)tiles * height, t);
 }
 
 /* Lines of `count` pixels in tiles of nearly equal height: of two heights that are whole row
@@ -126,6 +136,34 @@ static void run_lines(const struct detk_blocked *k, int32_t vectors, int32_t cou
     run_tiles(k, vectors, tall_tiles, tall, t);
     run_tiles(k, vectors, low_tiles, low, t);
     run_tiles(k, vectors, missing > 0 ? 1 : 0, last, t);
+}
+
+/* The same by Strassen's scheme: the groups of all lines, then a four that is left in the last one,
+ * and what is behind in each. */
+static void run_groups(const struct detk_blocked *k, int32_t vectors, int32_t count,
+                       struct detk_pixel_tile *t)
+{
+    const int32_t behind = count - t->line_pixels, four = DETK_STRASSEN_PIXELS / 2;
+    const int64_t pixels = (int64_t)t->lines * t->line_pixels;
+    const ptrdiff_t last = t->lines - 1;
+    t->tiles = (int32_t)(pixels / DETK_STRASSEN_PIXELS);
+    if (t->tiles > 0)
+        k->strassen(t);
+    if (pixels % DETK_STRASSEN_PIXELS > 0) {
+        struct detk_pixel_tile left = *t;
+        left.lines = 1;
+        left.a += last * t->a_line;
+        left.pairs += last * t->pairs_line;
+        left.c += last * t->c_line;
+        if (left.add != NULL)
+            left.add += last * t->add_line;
+        move_on(k, t->line_pixels - four, &left);
+        run_lines(k, vectors, four, &left);
+    }
+    if (behind > 0) {
+        move_on(k, t->line_pixels, t);
+        run_lines(k, vectors, behind, t);
+    }
 }
 
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
@@ -158,8 +196,11 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
             .relu6 = last && p->relu6,
             .finish = &finish,
             .sum = &p->sum,
-            .pairs = x->pairs,
+            .pairs = x->beside.pairs,
             .pairs_line = x->count,
+            .sums = x->beside.sums,
+            .line_pixels = detk_strassen_line(x->count),
+            .strassen = x->beside.sums == NULL ? NULL : detk_strassen_panel(p, panel),
             .c = x->c,
             .c_line = x->c_row,
             .c_pixel = x->c_pixel,
@@ -171,7 +212,10 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
         const ptrdiff_t used = (ptrdiff_t)(k->words < DETK_BLOCK ? p->rows : t.terms) * width;
         t.ahead = t.b + used;
         t.ahead_line = x->rows == 1 ? 0 : used / x->rows / DETK_BLOCK * DETK_BLOCK;
-        run_lines(k, s.vectors, x->count, &t);
+        if (t.strassen != NULL)
+            run_groups(k, s.vectors, x->count, &t);
+        else
+            run_lines(k, s.vectors, x->count, &t);
     }
 }
 
@@ -182,15 +226,16 @@ void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const str
     if (y >= end)
         return;
     const int32_t block = detk_panel_span_at(p, panel).block;
-    const bool at_once =
-        detk_map_seamless(in) && detk_map_seamless(out) && (add == NULL || detk_map_seamless(add));
+    /* Where there are sums of groups of pixels, they are of rows. */
+    const bool at_once = in->beside.sums == NULL && detk_map_seamless(in) &&
+                         detk_map_seamless(out) && (add == NULL || detk_map_seamless(add));
     struct detk_pixels x = {
         .rows = end - y,
         .count = out->w,
         .a = detk_map_at(in, image, 0, in_y, 0),
         .a_row = in->row,
         .a_block = in->block,
-        .pairs = in->pairs,
+        .beside = in->beside,
         .c = detk_map_at(out, image, block, y, 0),
         .c_pixel = out->pixel,
         .c_row = out->row,

@@ -16,6 +16,7 @@ struct detk_pointwise {
     int32_t in_c, out_c, rows, panels;
     bool relu6;
     float *packed, *bias;         /* bias: zeros where there is none */
+    float *strassen;              /* of whole panels, strassen.h; NULL: not by that scheme */
     struct detk_q8_finish finish; /* 8 bits: of all columns; its arrays lie behind `bias` */
     struct detk_q8_sum sum;       /* 8 bits: of an `add`, set by whoever gives one */
 };
@@ -33,7 +34,7 @@ void detk_pointwise_free(struct det_env *env, struct detk_pointwise *p);
 size_t detk_pointwise_floats(const struct detk_pointwise *p);
 
 /* One panel's columns of pixels in rows y..end-1 of an image: out = act(in * w + bias + add); `in`
- * is read from row in_y on, and in->pairs is of that row and the next. `add` is NULL or in blocks;
+ * is read from row in_y on, and in->beside is of that row and the next. `add` is NULL or in blocks;
  * not with a plain `out`. */
 void detk_pointwise_run(const struct detk_pointwise *p, int32_t panel, const struct detk_map *in,
                         int32_t in_y, const struct detk_map *add, const struct detk_map *out,
@@ -44,7 +45,7 @@ struct detk_pixels {
     int32_t rows, count;
     const float *a;
     ptrdiff_t a_row, a_block;
-    const int32_t *pairs; /* [rows][count] (prepared_pairs.h) */
+    struct detk_beside beside;
     const float *add;
     ptrdiff_t add_row, add_block;
     float *c;

@@ -58,6 +58,8 @@ struct detk_pixel_tile {
     ptrdiff_t add_block;
     bool relu6;
     const int32_t *pairs; /* 8 bits: of these pixels, from detk_blocked.pairs(); else NULL */
+    const float *sums, *strassen;        /* detk_blocked.strassen(): of all lines, and weights */
+    int32_t line_pixels;                 /* then */
     const struct detk_q8_finish *finish; /* 8 bits: of these columns */
     const struct detk_q8_sum *sum;       /* 8 bits: how `add` is added: a is `add`, b the result */
     float *c;
@@ -87,8 +89,9 @@ struct detk_blocked {
     bool bf16, q8; /* neither: float32 */
     int32_t words; /* of a block of one pixel */
     int32_t lanes;
-    int32_t panel_vectors; /* of a usual panel of columns: 16 or 32 of them */
-    int32_t most_vectors;  /* the last panel may have this many */
+    int32_t panel_vectors;  /* of a usual panel of columns: 16 or 32 of them */
+    int32_t most_vectors;   /* the last panel may have this many */
+    int32_t packed_vectors; /* 8 bits: so many of a panel's lie together, the next behind them */
     /* longer sums are cut, so that a panel's part stays in L1; only in float32, elsewhere c cannot
      * keep a sum */
     int32_t most_terms;
@@ -105,6 +108,12 @@ struct detk_blocked {
      * the word of k holds the weights of k + 2 and k + 3, that of k + 2 those of k and k + 1, and
      * the bias has taken off their products. */
     void (*pairs)(const float *a, ptrdiff_t a_block, int32_t terms, int32_t pixels, int32_t *to);
+    /* 8 bits, NULL: there is none. Products by Strassen's scheme (strassen.h), for groups of pixels
+     * by whole panels of 32 columns: what they read of the first `groups` of lines of
+     * `line_pixels`, and as many groups' results: `tiles` in all lines together. */
+    void (*strassen_sums)(const float *a, ptrdiff_t a_line, ptrdiff_t a_block, int32_t line_pixels,
+                          int32_t terms, int32_t groups, float *to);
+    detk_pixel_tile_fn strassen;
     void (*dw)(const struct detk_dw_rows *job);
     /* to[x] += low[x / 2] for w pixels of one block; `sum` in 8 bits: a is `low`. */
     void (*add_upsampled)(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to);

@@ -197,18 +197,19 @@ static __attribute__((noinline)) void add_line(const struct detk_pixel_tile *t, 
 
 /* From blocks, `rows` pixels each, to float32 NHWC. */
 static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t,
-                                                  const float *blocks, float *c, int32_t rows)
+                                                  const float *blocks, float *c, int32_t rows,
+                                                  int32_t cols)
 {
     const __m256 scale = _mm256_set1_ps(t->finish->real_scale);
     const __m256 zero = _mm256_set1_ps((float)t->finish->zero);
     const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-    for (int32_t j = 0; j < t->cols; j += DETK_BLOCK, blocks += (ptrdiff_t)rows * WORDS) {
+    for (int32_t j = 0; j < cols; j += DETK_BLOCK, blocks += (ptrdiff_t)rows * WORDS) {
         for (int32_t i = 0; i < rows; i++) {
             const __m256i values = load_values(blocks + (ptrdiff_t)i * WORDS);
             UNROLL_ALL for (int half = 0; half < 2; half++)
             {
                 const int32_t at = j + half * LANES;
-                const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(t->cols - at), lane);
+                const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(cols - at), lane);
                 _mm256_maskstore_ps(
                     c + i * t->c_pixel + at, mask,
                     _mm256_mul_ps(scale, _mm256_sub_ps(real_half(values, half), zero)));
@@ -246,7 +247,7 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
                 write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors,
                            false);
             if (__builtin_expect(job.plain, 0))
-                write_plain(t, blocks, c, rows);
+                write_plain(t, blocks, c, rows, job.cols);
             a += rows * WORDS;
             c += rows * job.c_pixel;
             if (pairs != NULL)

@@ -350,19 +350,95 @@ static void dw_rows(const struct detk_dw_rows *job)
 ROWS_8(TILE, 1)
 ROWS_4(TILE, 2)
 
+/* --- panels of more than two vectors: by two, and what is left --- */
+
+/* Of the columns behind the first two vectors. */
+INLINE struct detk_pixel_tile behind_two(const struct detk_pixel_tile *t,
+                                         struct detk_q8_finish *finish)
+{
+    struct detk_pixel_tile rest = *t;
+    *finish = detk_q8_finish_from(t->finish, 2 * LANES);
+    rest.finish = finish;
+    rest.b += (ptrdiff_t)((t->terms + 3) / 4) * PAIRED * 2 * LANES;
+    rest.bias += 2 * LANES;
+    rest.c += t->c_block;
+    rest.cols -= 2 * LANES;
+    if (rest.add != NULL)
+        rest.add += t->add_block;
+    return rest;
+}
+
+INLINE struct detk_pixel_tile first_two(const struct detk_pixel_tile *t)
+{
+    struct detk_pixel_tile first = *t;
+    first.cols = 2 * LANES;
+    return first;
+}
+
+INLINE void wide_tiles(const struct detk_pixel_tile *t, detk_pixel_tile_fn first,
+                       detk_pixel_tile_fn rest)
+{
+    struct detk_q8_finish finish;
+    const struct detk_pixel_tile two = first_two(t), behind = behind_two(t, &finish);
+    first(&two);
+    rest(&behind);
+}
+
+/* Of one vector tiles may be twice as high. */
+static void tile_1_twice_4(const struct detk_pixel_tile *t)
+{
+    const int rows = 8;
+    struct detk_pixel_tile job = *t;
+    const ptrdiff_t pixels = (ptrdiff_t)(t->tiles / 2) * rows;
+    job.tiles = t->tiles / 2;
+    if (job.tiles > 0)
+        tile_1_8(&job);
+    if (t->tiles % 2 == 0)
+        return;
+    job.tiles = 1;
+    job.a += pixels * WORDS;
+    job.pairs += pixels;
+    job.c += pixels * job.c_pixel;
+    if (job.add != NULL)
+        job.add += pixels * WORDS;
+    tile_1_4(&job);
+}
+
+#define WIDE_TILE(rows, of_one)                                \
+    static void tile_3_##rows(const struct detk_pixel_tile *t) \
+    {                                                          \
+        wide_tiles(t, tile_2_##rows, of_one);                  \
+    }                                                          \
+    static void tile_4_##rows(const struct detk_pixel_tile *t) \
+    {                                                          \
+        wide_tiles(t, tile_2_##rows, tile_2_##rows);           \
+    }
+WIDE_TILE(1, tile_1_1)
+WIDE_TILE(2, tile_1_2)
+WIDE_TILE(3, tile_1_3)
+WIDE_TILE(4, tile_1_twice_4)
+
+#include "ops/cpu/blocked/blocked_q8_strassen.h"
+
 const struct detk_blocked BLOCKED_TABLE = {
     .q8 = true,
     .words = WORDS,
     .lanes = LANES,
-    .panel_vectors = 2,
-    .most_vectors = 2,
+    .panel_vectors = 4,
+    .most_vectors = 4,
+    .packed_vectors = 2,
     .most_terms = INT32_MAX,
-    .max_rows = {8, 4},
+    .max_rows = {8, 4, 4, 4},
     .row_group = 1,
     .raises = true,
     .crossed = true,
-    .tile = {{ROWS_8(NAME_OF, 1)}, {ROWS_4(NAME_OF, 2)}},
+    .tile = {{ROWS_8(NAME_OF, 1)},
+             {ROWS_4(NAME_OF, 2)},
+             {ROWS_4(NAME_OF, 3)},
+             {ROWS_4(NAME_OF, 4)}},
     .pairs = pairs_of,
+    .strassen_sums = strassen_sums,
+    .strassen = strassen_tiles,
     .dw = dw_rows,
     .add_upsampled = add_upsampled,
     .narrow = narrow,

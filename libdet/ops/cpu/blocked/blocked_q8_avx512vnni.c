@@ -288,6 +288,7 @@ const struct detk_blocked detk_blocked_q8_avx512vnni = {
     .lanes = LANES,
     .panel_vectors = 2,
     .most_vectors = 3,
+    .packed_vectors = 3,
     .most_terms = INT32_MAX,
     .max_rows = {12, 12, 8},
     .row_group = 4,

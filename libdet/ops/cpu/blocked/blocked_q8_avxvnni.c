@@ -239,6 +239,7 @@ const struct detk_blocked BLOCKED_TABLE = {
     .lanes = LANES,
     .panel_vectors = 2,
     .most_vectors = 3,
+    .packed_vectors = 3,
     .most_terms = INT32_MAX,
     .max_rows = {12, 6, 4},
     .row_group = 1,

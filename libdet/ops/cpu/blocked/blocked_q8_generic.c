@@ -142,6 +142,7 @@ const struct detk_blocked detk_blocked_q8_generic = {
     .lanes = LANES,
     .panel_vectors = 4,
     .most_vectors = 4,
+    .packed_vectors = 4,
     .most_terms = INT32_MAX,
     .max_rows = {1, 1, 1, 1},
     .row_group = 1,
