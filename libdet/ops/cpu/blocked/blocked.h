@@ -128,7 +128,7 @@ struct detk_blocked {
     /* 8 bits, NULL: they are copied value by value. The 27 values that 3x3 windows of 3 channels
      * see, as products read them: of `pixels` pixels to two planes of blocks. The windows' rows
      * begin with those of `line`, the next two `pitch` bytes further each; the next pixel's `step`
-     * values further. 18 bytes before the second line are read, and 14 behind a window. */
+     * values further. 18 bytes before the second line are read, and 28 behind a window. */
     void (*windows)(const char *line, ptrdiff_t pitch, int32_t step, int32_t pixels,
                     float *const planes[2]);
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
