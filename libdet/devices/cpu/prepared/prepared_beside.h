@@ -1,7 +1,7 @@
 /* prepared_beside.h: what products of some kernels need beside their input, made once for all
  * panels of columns: by Winograd's identity (blocked.h) a 32-bit integer of each pixel, by
- * Strassen's scheme (strassen.h) sums of each group of a row's pixels. Other kernels need nothing:
- * then there are no words, and nothing is made. */
+ * Strassen's scheme (strassen.h) sums of each group of pixels. Other kernels need nothing: then
+ * there are no words, and nothing is made. */
 #ifndef DET_DEVICES_CPU_PREPARED_PREPARED_BESIDE_H
 #define DET_DEVICES_CPU_PREPARED_PREPARED_BESIDE_H
 

@@ -68,7 +68,15 @@ static struct step added(struct step a, const struct step *b, int sign)
     return a;
 }
 
-/* What the products of a column's own pairs come to, of each of the seven. */
+/* Adds the products of each column's own pairs. */
+static void add_pairs(const struct step *step, uint32_t sums[COLUMNS])
+{
+    for (int j = 0; j < COLUMNS; j++)
+        for (int i = 0; i < WORD; i++)
+            sums[j] += (uint32_t)(step->value[0][j][i] * step->value[1][j][i]);
+}
+
+/* What these come to, of each of the seven. */
 struct own_pairs {
     uint32_t sum[DETK_STRASSEN_PRODUCTS][COLUMNS];
 };
@@ -78,9 +86,7 @@ static void put_step(const struct step *step, enum detk_strassen_product product
 {
     memcpy(panel + ((int32_t)product * steps + index) * DETK_STRASSEN_STEP_WORDS, step,
            sizeof *step);
-    for (int j = 0; j < COLUMNS; j++)
-        for (int i = 0; i < WORD; i++)
-            own->sum[product][j] += (uint32_t)(step->value[0][j][i] * step->value[1][j][i]);
+    add_pairs(step, own->sum[product]);
 }
 
 /* Step `index` of each product. */
@@ -110,9 +116,7 @@ static void plain_pairs(const struct detk_pointwise *p, int32_t panel, int k,
     memset(sums, 0, COLUMNS * sizeof *sums);
     for (int32_t four = 0; four * PAIRED < p->rows; four++) {
         const struct step step = step_of(p, panel, four, k);
-        for (int j = 0; j < COLUMNS; j++)
-            for (int i = 0; i < WORD; i++)
-                sums[j] += (uint32_t)(step.value[0][j][i] * step.value[1][j][i]);
+        add_pairs(&step, sums);
     }
 }
 
