@@ -431,6 +431,10 @@ static void programs(void **state)
 static void bundle(void **state)
 {
     (void)state;
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    print_message("skipped: with a sanitizer a program alone is as large as a bundle may be\n");
+    skip();
+#endif
     struct machine m;
     char path[600];
     const char *bin = getenv("DET_BIN_DIR");
