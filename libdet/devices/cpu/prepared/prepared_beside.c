@@ -107,8 +107,8 @@ struct detk_beside detk_beside_of_map(struct det_pool *pool, const struct detk_p
     /* An image's and a task's groups begin with a row. */
     if (images > 1 && (int64_t)map->h * detk_strassen_line(map->w) % DETK_STRASSEN_PIXELS != 0)
         job.to.sums = NULL;
-    job.band = (int32_t)detk_min(map->h, detk_div_up(TASK_PIXELS, 2 * (int64_t)map->w) * 2);
-    job.bands = (int32_t)detk_div_up(map->h, job.band);
+    job.bands = (int32_t)detk_div_up(map->h, detk_div_up(TASK_PIXELS, map->w));
+    job.band = (int32_t)detk_div_up(map->h, 2 * (int64_t)job.bands) * 2;
     det_pool_run(pool, images * job.bands, run_task, &job);
     return job.to;
 }

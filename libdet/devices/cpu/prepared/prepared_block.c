@@ -135,30 +135,11 @@ static ptrdiff_t made_block(const struct detk_block_step *s)
     return (ptrdiff_t)s->mid_w * (is_stem(s) ? DETK_BLOCK : s->expand.kernels->words);
 }
 
-/* How the projection after panel_task() is cut: bands of rows and groups of panels. Sums of inputs
- * (strassen.h) are made for a band, so that they are still in L2 when panels read them, and all of
- * its panels are one group then. */
-static int32_t bands_of(const struct detk_block_step *s)
-{
-    const int64_t words = (int64_t)s->out.h * s->out.w * s->project.rows;
-    return (int32_t)detk_min(
-        s->out.h, detk_div_up(words, s->project.strassen == NULL ? MATRIX_WORDS : SUMS_WORDS));
-}
-
-static int32_t groups_of(const struct detk_block_step *s)
-{
-    const int64_t wanted =
-        detk_conv_tasks((int64_t)s->out.h * s->out.w * expanded_channels(s) * s->project.out_c);
-    if (s->project.strassen != NULL)
-        return 1;
-    return (int32_t)detk_max(1, detk_min(s->project.panels, detk_div_up(wanted, bands_of(s))));
-}
-
 /* Of so many expanded rows, or of a band's results. */
 static size_t beside_words(const struct detk_block_step *s, int64_t rows)
 {
     const size_t expand = is_stem(s) ? 0 : detk_beside_words(&s->expand, rows, s->mid_w);
-    const int32_t band = s->band > 0 ? s->band : (int32_t)detk_div_up(s->out.h, bands_of(s));
+    const int32_t band = s->band > 0 ? s->band : (int32_t)detk_div_up(s->out.h, s->bands);
     const size_t project = detk_beside_words(&s->project, band, s->out.w);
     return expand > project ? expand : project;
 }
@@ -204,7 +185,34 @@ static size_t shared_beside(const struct detk_block_step *s)
     return in > out ? in : out;
 }
 
-void detk_block_plan(struct detk_block_step *s, int threads)
+/* Into at least so many, and into more, at most `most`, where threads would wait for the last ones
+ * for more than a tenth of the time. `each`: tasks of a cut. */
+static int32_t cut_evenly(int64_t least, int32_t most, int32_t each, int threads)
+{
+    int32_t cuts = (int32_t)detk_min(least, most);
+    while (cuts < most &&
+           10 * detk_div_up((int64_t)cuts * each, threads) * threads > 11 * (int64_t)cuts * each)
+        cuts++;
+    return cuts;
+}
+
+/* How the projection after panel_task() is cut: bands of rows and groups of panels. Sums of inputs
+ * (strassen.h) are made for a band, so that they are still in L2 when panels read them, and all of
+ * its panels are one group then. */
+static void cut_projection(struct detk_block_step *s, int threads)
+{
+    const struct detk_pointwise *p = &s->project;
+    const int64_t pixels = (int64_t)s->out.h * s->out.w;
+    const int64_t bands = detk_min(
+        s->out.h, detk_div_up(pixels * p->rows, p->strassen == NULL ? MATRIX_WORDS : SUMS_WORDS));
+    const int64_t wanted = detk_conv_tasks(pixels * expanded_channels(s) * p->out_c);
+    s->groups = p->strassen != NULL
+                    ? 1
+                    : (int32_t)detk_max(1, detk_min(p->panels, detk_div_up(wanted, bands)));
+    s->bands = cut_evenly(bands, s->out.h, s->groups, threads);
+}
+
+void detk_block_plan(struct detk_block_step *s, int32_t batch, int threads)
 {
     const int64_t channels = (int64_t)detk_blocks(expanded_channels(s)) * words_of(s);
     const int64_t pitch = pitch_of(s);
@@ -218,7 +226,10 @@ void detk_block_plan(struct detk_block_step *s, int threads)
         const int64_t fixed = (3 - s->depthwise.stride) * pitch * detk_blocks(expanded_channels(s));
         s->band = (int32_t)detk_min(s->out.h, detk_max(1, (BAND_WORDS - fixed / 2) / row));
         const int64_t bands = detk_div_up(s->out.h, s->band);
-        s->chunks = (int32_t)detk_min(bands, threads == 1 ? 1 : 2 * (int64_t)threads);
+        const int64_t most = threads == 1 ? 1 : detk_min(s->out.h, 2 * (int64_t)threads);
+        s->chunks = cut_evenly(bands, (int32_t)most, batch, threads);
+    } else {
+        cut_projection(s, threads);
     }
     s->near = (int32_t)detk_max(1, (NEAR_WORDS / pitch - 2) / s->depthwise.stride);
     struct scratch unused;
@@ -470,10 +481,9 @@ static void project_task(void *argument, int32_t task, int32_t worker)
     const struct job *job = argument;
     const struct detk_block_step *s = job->step;
     const struct scratch m = scratch_of(job, worker);
-    const int32_t groups = groups_of(s), bands = bands_of(s);
-    const int32_t group = task % groups, band = task / groups;
-    const int32_t y = (int32_t)detk_cut(s->out.h, bands, band);
-    const int32_t end = (int32_t)detk_cut(s->out.h, bands, band + 1);
+    const int32_t group = task % s->groups, band = task / s->groups;
+    const int32_t y = (int32_t)detk_cut(s->out.h, s->bands, band);
+    const int32_t end = (int32_t)detk_cut(s->out.h, s->bands, band + 1);
     const struct detk_map spread = spread_map(s, job->run->shared);
     const struct detk_beside beside =
         s->project.strassen == NULL
@@ -481,8 +491,8 @@ static void project_task(void *argument, int32_t task, int32_t worker)
             : detk_beside_make(&s->project, spread.first + y * spread.row, spread.row, spread.block,
                                end - y, s->out.w, m.beside);
     project(s, job->run->shared, beside, job->image, y, y, end,
-            (int32_t)detk_cut(s->project.panels, groups, group),
-            (int32_t)detk_cut(s->project.panels, groups, group + 1));
+            (int32_t)detk_cut(s->project.panels, s->groups, group),
+            (int32_t)detk_cut(s->project.panels, s->groups, group + 1));
 }
 
 void detk_block_run(const struct detk_block_step *s, const struct detk_run *run)
@@ -502,6 +512,6 @@ void detk_block_run(const struct detk_block_step *s, const struct detk_run *run)
         det_pool_run(pool, panel_count(s), panel_task, &job);
         if (s->project.strassen == NULL)
             job.beside = detk_beside_of_map(pool, &s->project, &spread, 0, 1, beside);
-        det_pool_run(pool, bands_of(s) * groups_of(s), project_task, &job);
+        det_pool_run(pool, s->bands * s->groups, project_task, &job);
     }
 }

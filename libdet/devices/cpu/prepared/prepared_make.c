@@ -153,7 +153,7 @@ static det_status make_block(struct det_env *env, const struct detk_source *s,
     to->mid = q8_tensor(s, expand->out);
     to->mid_h = s->graph->tensors[expand->out].height;
     to->mid_w = s->graph->tensors[expand->out].width;
-    detk_block_plan(to, s->threads);
+    detk_block_plan(to, batch, s->threads);
     return DET_OK;
 }
 

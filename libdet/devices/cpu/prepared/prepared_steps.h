@@ -37,6 +37,7 @@ struct detk_block_step {
     int32_t band;                   /* output rows at a time; 0: the whole image, cut by channels */
     int32_t near;                   /* of them between expansion and depthwise */
     int32_t chunks;                 /* of rows, one task each */
+    int32_t bands, groups;          /* by channels, of the projection: of rows, of panels */
     size_t scratch_floats, shared_floats;
 };
 
@@ -145,7 +146,7 @@ static inline int32_t detk_stem_width(const struct detk_gemm *gemm)
 void detk_stem_row(const struct detk_block_step *step, const float *slab, int32_t block, float *to);
 
 /* Sizes and cuts, after the maps and weights are set. */
-void detk_block_plan(struct detk_block_step *step, int threads);
+void detk_block_plan(struct detk_block_step *step, int32_t batch, int threads);
 void detk_separable_plan(struct detk_separable_step *step);
 void detk_pointwise_plan(struct detk_pointwise_step *step, int32_t batch);
 void detk_dense_plan(struct detk_dense_step *step);
