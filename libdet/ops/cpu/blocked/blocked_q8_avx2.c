@@ -241,22 +241,39 @@ INLINE __m256i add_products(__m256i sum, __m256i in, __m256i w)
     return in_order(_mm256_add_epi32(sum, _mm256_madd_epi16(in, w)));
 }
 
-/* Steps from the columns a, b, c, whose third row is in `first` and `second`, from the second
- * number of `first` on if `odd`. */
-INLINE __m256i dw_steps(const struct dw_weights *k, __m256i a, __m256i b, __m256i c, __m256i first,
-                        __m256i second, const int odd, const bool raised)
+/* Two columns: rows 0 and 1 of each, and row 2 of both. */
+struct columns {
+    __m256i first, second, row_2;
+};
+
+INLINE struct columns columns_at(struct three in, int64_t x, const int half)
 {
-    __m256i sum = add_products(k->bias, a, k->rows_01[0]);
-    sum = add_products(add_products(sum, b, k->rows_01[1]), c, k->rows_01[2]);
-    sum = add_products(add_products(sum, first, k->row_2[odd][0]), second, k->row_2[odd][1]);
-    return steps_of(sum, &k->scale, &k->finish, raised);
+    return (struct columns){column_at(in, x, half), column_at(in, x + 1, half),
+                            two_at(in, x, half)};
+}
+
+/* Of the pixels whose columns begin with these two: what these come to. */
+struct begun {
+    __m256i first, second;
+};
+
+INLINE struct begun begin_pixels(const struct dw_weights *k, const struct columns *c)
+{
+    const __m256i first =
+        add_products(add_products(k->bias, c->first, k->rows_01[0]), c->row_2, k->row_2[0][0]);
+    return (struct begun){
+        add_products(first, c->second, k->rows_01[1]),
+        add_products(add_products(k->bias, c->row_2, k->row_2[1][0]), c->second, k->rows_01[0]),
+    };
 }
 
 /* One half of the channels of two pixels. The first half waits in the first pixel's place. */
 INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, const int half,
                      const bool raised, int64_t pixels, float *out)
 {
-    const __m256i both = stored(first, second, &k->finish, raised);
+    const __m256i both =
+        stored(steps_of(first, &k->scale, &k->finish, raised),
+               steps_of(second, &k->scale, &k->finish, raised), &k->finish, raised);
     if (half == 0) {
         store_values(out, both);
         return;
@@ -268,57 +285,101 @@ INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, 
 }
 
 /* Of the columns from x on; no column behind them exists. */
-INLINE __m256i dw_last(const struct dw_weights *k, struct three in, int64_t x, const int half,
-                       const bool raised)
+INLINE void dw_last(const struct dw_weights *k, struct three in, int64_t x, const int half,
+                    const bool raised, float *out)
 {
-    return dw_steps(k, column_at(in, x, half), column_at(in, x + 1, half),
-                    column_at(in, x + 2, half), two_at(in, x, half), one_at(in, x + 2, half), 0,
-                    raised);
+    const struct columns begin = columns_at(in, x, half);
+    __m256i sum = begin_pixels(k, &begin).first;
+    sum = add_products(sum, column_at(in, x + 2, half), k->rows_01[2]);
+    sum = add_products(sum, one_at(in, x + 2, half), k->row_2[0][1]);
+    dw_store(k, sum, sum, half, raised, 1, out);
+}
+
+/* The two pixels that have begun end with the columns c, and the next two begin. Each vector of the
+ * next columns is loaded when this one is used up: operations that wait for one leave no room for
+ * those that need not. */
+INLINE void two_of_1(const struct dw_weights *k, struct three in, int64_t next, const bool more,
+                     const int half, const bool raised, struct columns *c, struct begun *sums,
+                     float *out)
+{
+    __m256i first = add_products(sums->first, c->first, k->rows_01[2]);
+    __m256i second = add_products(sums->second, c->first, k->rows_01[1]);
+    sums->first = add_products(k->bias, c->first, k->rows_01[0]);
+    if (more)
+        c->first = in_order(column_at(in, next, half));
+    first = add_products(first, c->row_2, k->row_2[0][1]);
+    second = add_products(second, c->row_2, k->row_2[1][1]);
+    sums->first = add_products(sums->first, c->row_2, k->row_2[0][0]);
+    sums->second = add_products(k->bias, c->row_2, k->row_2[1][0]);
+    if (more)
+        c->row_2 = in_order(two_at(in, next, half));
+    second = add_products(second, c->second, k->rows_01[2]);
+    sums->first = add_products(sums->first, c->second, k->rows_01[1]);
+    sums->second = add_products(sums->second, c->second, k->rows_01[0]);
+    if (more)
+        c->second = in_order(column_at(in, next + 1, half));
+    dw_store(k, first, second, half, raised, 2, out);
 }
 
 INLINE void dw_row_1(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
                      const bool raised, float *out)
 {
-    __m256i a = column_at(in, 0, half), b = column_at(in, 1, half), first = two_at(in, 0, half);
     int64_t x = 0;
-    for (; x + 2 <= out_w; x += 2, out += 2 * WORDS) {
-        const __m256i c = column_at(in, x + 2, half), d = column_at(in, x + 3, half);
-        const __m256i second = two_at(in, x + 2, half);
-        const __m256i even = dw_steps(k, a, b, c, first, second, 0, raised);
-        dw_store(k, even, dw_steps(k, b, c, d, first, second, 1, raised), half, raised, 2, out);
-        a = c;
-        b = d;
-        first = second;
+    if (out_w >= 2) {
+        struct columns c = columns_at(in, 0, half);
+        struct begun sums = begin_pixels(k, &c);
+        c = columns_at(in, 2, half);
+        for (; x + 4 <= out_w; x += 2, out += 2 * WORDS)
+            two_of_1(k, in, x + 4, true, half, raised, &c, &sums, out);
+        two_of_1(k, in, 0, false, half, raised, &c, &sums, out);
+        x += 2;
+        out += 2 * WORDS;
     }
-    if (x < out_w) {
-        const __m256i last = dw_last(k, in, x, half, raised);
-        dw_store(k, last, last, half, raised, 1, out);
-    }
+    if (x < out_w)
+        dw_last(k, in, x, half, raised, out);
+}
+
+INLINE void two_of_2(const struct dw_weights *k, struct three in, int64_t next, const bool more,
+                     const int half, const bool raised, struct columns *c, __m256i *sum, float *out)
+{
+    __m256i first = add_products(*sum, c->first, k->rows_01[2]);
+    __m256i second = add_products(k->bias, c->first, k->rows_01[0]);
+    c->first = in_order(column_at(in, next, half));
+    first = add_products(first, c->row_2, k->row_2[0][1]);
+    second = add_products(second, c->row_2, k->row_2[0][0]);
+    c->row_2 = in_order(two_at(in, next, half));
+    second = add_products(second, c->second, k->rows_01[1]);
+    c->second = in_order(column_at(in, next + 1, half));
+    second = add_products(second, c->first, k->rows_01[2]);
+    *sum = add_products(k->bias, c->first, k->rows_01[0]);
+    if (more)
+        c->first = in_order(column_at(in, next + 2, half));
+    second = add_products(second, c->row_2, k->row_2[0][1]);
+    *sum = add_products(*sum, c->row_2, k->row_2[0][0]);
+    if (more)
+        c->row_2 = in_order(two_at(in, next + 2, half));
+    *sum = add_products(*sum, c->second, k->rows_01[1]);
+    if (more)
+        c->second = in_order(column_at(in, next + 3, half));
+    dw_store(k, first, second, half, raised, 2, out);
 }
 
 INLINE void dw_row_2(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
                      const bool raised, float *out)
 {
-    __m256i a = column_at(in, 0, half), first = two_at(in, 0, half);
     int64_t x = 0;
-    for (; x + 2 < out_w; x += 2, out += 2 * WORDS) {
-        const __m256i c = column_at(in, 2 * x + 2, half), second = two_at(in, 2 * x + 2, half);
-        const __m256i even =
-            dw_steps(k, a, column_at(in, 2 * x + 1, half), c, first, second, 0, raised);
-        a = column_at(in, 2 * x + 4, half);
-        first = two_at(in, 2 * x + 4, half);
-        dw_store(k, even,
-                 dw_steps(k, c, column_at(in, 2 * x + 3, half), a, second, first, 0, raised), half,
-                 raised, 2, out);
+    if (out_w > 2) {
+        struct columns c = columns_at(in, 0, half);
+        __m256i sum = begin_pixels(k, &c).first;
+        c = columns_at(in, 2, half);
+        for (; x + 4 < out_w; x += 2, out += 2 * WORDS)
+            two_of_2(k, in, 2 * x + 4, true, half, raised, &c, &sum, out);
+        two_of_2(k, in, 2 * x + 4, false, half, raised, &c, &sum, out);
+        x += 2;
+        out += 2 * WORDS;
     }
-    const __m256i last = dw_last(k, in, 2 * out_w - 2, half, raised);
-    if (x + 2 == out_w)
-        dw_store(k,
-                 dw_steps(k, a, column_at(in, 2 * x + 1, half), column_at(in, 2 * x + 2, half),
-                          first, two_at(in, 2 * x + 2, half), 0, raised),
-                 last, half, raised, 2, out);
-    else
-        dw_store(k, last, last, half, raised, 1, out);
+    for (; x < out_w; x++, out += WORDS)
+        dw_last(k, in, 2 * x, half, raised, out);
 }
 
 INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool raised)
