@@ -158,7 +158,7 @@ static det_status make_block(struct det_env *env, const struct detk_source *s,
 }
 
 static det_status make_separable(struct det_env *env, const struct detk_source *s,
-                                 const struct detk_unit *units, int32_t count,
+                                 const struct detk_unit *units, int32_t count, int32_t batch,
                                  struct detk_separable_step *to)
 {
     DET_TRY_RETURN(
@@ -172,7 +172,7 @@ static det_status make_separable(struct det_env *env, const struct detk_source *
         b->in = map_of(s, units[i].in, units[i].in_q8);
         b->out = map_of(s, units[i].out, units[i].out_q8);
     }
-    detk_separable_plan(to);
+    detk_separable_plan(to, batch, s->threads);
     return DET_OK;
 }
 
@@ -265,7 +265,7 @@ det_status detk_step_make(struct det_env *env, const struct detk_source *source,
     case DETK_BLOCK_UNIT:
         return make_block(env, source, units, batch, &step->as.block);
     case DETK_SEPARABLE_UNIT:
-        return make_separable(env, source, units, count, &step->as.separable);
+        return make_separable(env, source, units, count, batch, &step->as.separable);
     case DETK_POINTWISE_UNIT: {
         struct detk_pointwise_step *to = &step->as.pointwise;
         DET_TRY_RETURN(make_pointwise(env, source, units->pointwise, &to->pointwise));

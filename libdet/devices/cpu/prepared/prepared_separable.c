@@ -4,7 +4,10 @@
 #include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
-#define BAND_PIXELS 120 /* of a task: enough that a panel of weights in L1 serves many tiles */
+/* Of a task: enough that a panel of weights in L1 serves many tiles, and a thread has a few tasks. */
+#define LEAST_PIXELS 120
+#define MOST_PIXELS  280
+#define FEW          4
 
 struct job {
     const struct detk_separable_step *step;
@@ -37,12 +40,23 @@ static size_t scratch_of(const struct detk_branch *b)
            detk_beside_words(&b->pointwise, b->band, b->out.w);
 }
 
-void detk_separable_plan(struct detk_separable_step *step)
+/* Of all branches' images together. */
+static int64_t pixels_of(const struct detk_separable_step *step)
 {
+    int64_t pixels = 0;
+    for (int32_t i = 0; i < step->count; i++)
+        pixels += (int64_t)step->branches[i].out.h * step->branches[i].out.w;
+    return pixels;
+}
+
+void detk_separable_plan(struct detk_separable_step *step, int32_t batch, int threads)
+{
+    const int64_t share = pixels_of(step) * batch / (FEW * (int64_t)threads);
+    const int64_t pixels = detk_max(LEAST_PIXELS, detk_min(MOST_PIXELS, share));
     step->scratch_floats = 0;
     for (int32_t i = 0; i < step->count; i++) {
         struct detk_branch *b = &step->branches[i];
-        b->band = (int32_t)detk_max(1, detk_min(b->out.h, BAND_PIXELS / b->out.w));
+        b->band = (int32_t)detk_max(1, detk_min(b->out.h, pixels / b->out.w));
         b->tasks = (int32_t)detk_div_up(b->out.h, b->band);
         b->band = (int32_t)detk_div_up(b->out.h, b->tasks);
         if (scratch_of(b) > step->scratch_floats)
@@ -55,7 +69,7 @@ static void spread(const struct detk_branch *b, int32_t image, int32_t y, int32_
 {
     const struct detk_depthwise *d = &b->depthwise;
     const ptrdiff_t row = row_of(b);
-    const float *rows[2 * BAND_PIXELS + 3];
+    const float *rows[2 * MOST_PIXELS + 3];
     const int32_t in_rows = (end - y - 1) * d->stride + 3;
     for (int32_t block = 0; block < detk_blocks(d->c); block++) {
         for (int32_t i = 0; i < in_rows; i++)

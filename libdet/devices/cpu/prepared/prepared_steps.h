@@ -147,7 +147,7 @@ void detk_stem_row(const struct detk_block_step *step, const float *slab, int32_
 
 /* Sizes and cuts, after the maps and weights are set. */
 void detk_block_plan(struct detk_block_step *step, int32_t batch, int threads);
-void detk_separable_plan(struct detk_separable_step *step);
+void detk_separable_plan(struct detk_separable_step *step, int32_t batch, int threads);
 void detk_pointwise_plan(struct detk_pointwise_step *step, int32_t batch);
 void detk_dense_plan(struct detk_dense_step *step);
 void detk_convert_plan(struct detk_convert_step *step);
