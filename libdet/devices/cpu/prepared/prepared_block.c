@@ -10,8 +10,8 @@
  * An expansion in 8 bits before a depthwise convolution in float32, or the other way round, makes
  * one row at a time, which is converted at once.
  *
- * Small images, where the weights are most of the memory, go by channels: each task expands and
- * spreads the whole image for one panel; a second job projects.
+ * Small images, where the weights are most of the memory, go by channels if there are several
+ * threads: each task expands and spreads the whole image for one panel; a second job projects.
  */
 #include <string.h>
 
@@ -218,7 +218,7 @@ void detk_block_plan(struct detk_block_step *s, int32_t batch, int threads)
     const int64_t pitch = pitch_of(s);
     s->band = 0;
     s->chunks = 1;
-    if ((s->mid_h + 2) * pitch > WHOLE_WORDS) {
+    if (threads == 1 || (s->mid_h + 2) * pitch > WHOLE_WORDS) {
         /* A row's share: depthwise results, halo, expansion, input. */
         const int64_t row =
             s->out.w * channels +
