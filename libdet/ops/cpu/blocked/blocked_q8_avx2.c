@@ -82,7 +82,7 @@ INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int
             _mm256_sub_epi32(bias, word_at(pairs + i));
     }
     for (; left >= DETK_BLOCK; left -= DETK_BLOCK, a += a_block, ahead += DETK_BLOCK) {
-        __builtin_prefetch(ahead, 0, 2);
+        __builtin_prefetch(ahead, 0, 3);
         UNROLL_ALL for (int s = 0; s < WORDS; s += PAIRED, b += PAIRED * vectors * LANES)
             step(sum, a + s, b, rows, vectors);
     }

@@ -299,7 +299,7 @@ INLINE void one_group(struct left left, const float *pixels, const float *column
 INLINE const float *fetch_share(const float *ahead, ptrdiff_t share)
 {
     for (ptrdiff_t i = 0; i < share; i += LINE_WORDS)
-        __builtin_prefetch(ahead + i, 0, 2);
+        __builtin_prefetch(ahead + i, 0, 3);
     return ahead + share;
 }
 
