@@ -22,7 +22,7 @@ static int64_t groups_of(const struct detk_pointwise *p, int64_t rows, int32_t c
 
 size_t detk_beside_words(const struct detk_pointwise *p, int64_t rows, int32_t count)
 {
-    return p->kernels->pairs == NULL
+    return !p->paired
                ? 0
                : (size_t)detk_lines(rows * count) +
                      (size_t)(groups_of(p, rows, count) * detk_strassen_group_words(p->in_c));
@@ -32,7 +32,7 @@ size_t detk_beside_words(const struct detk_pointwise *p, int64_t rows, int32_t c
 static struct detk_beside lay_out(const struct detk_pointwise *p, int64_t rows, int32_t count,
                                   float *words)
 {
-    if (p->kernels->pairs == NULL)
+    if (!p->paired)
         return (struct detk_beside){0};
     const bool groups = groups_of(p, rows, count) > 0;
     return (struct detk_beside){

@@ -5,6 +5,10 @@
 #include "devices/cpu/prepared/prepared_weights.h"
 #include "support/mem.h"
 
+/* Of fewer terms, or for fewer columns, sums of pairs take longer than Winograd's identity saves. */
+#define PAIRED_TERMS   32
+#define PAIRED_COLUMNS 25
+
 /* The two arrays of a layer's columns, in one piece of memory: biases, scales. */
 static struct detk_q8_finish columns_of(const struct detk_blocked *kernels,
                                         const struct det_q8_conv *layer, float *memory,
@@ -86,14 +90,13 @@ static void pack_column(struct detk_pointwise *p, const struct det_q8_conv *laye
 {
     const int32_t values = detk_q8_word_values(p->kernels), in_c = p->in_c;
     const int8_t *w = layer->weights + j;
-    const bool paired = p->kernels->pairs != NULL;
     struct weight_sums sums = {0};
     for (int32_t k = 0; k < in_c; k++) {
         const int8_t value = w[(ptrdiff_t)k * p->out_c];
-        const int32_t row = paired ? k / values ^ 1 : k / values;
+        const int32_t row = p->paired ? k / values ^ 1 : k / values;
         set_value(column + (ptrdiff_t)row * width, k % values, values, value);
         add_weight(&sums, value);
-        if (paired && k % 4 < 2 && k + 2 < in_c)
+        if (p->paired && k % 4 < 2 && k + 2 < in_c)
             sums.pairs += (uint32_t)(value * w[(ptrdiff_t)(k + 2) * p->out_c]);
     }
     set_column(layer, j, &sums, p->bias, detk_padded_columns(p), at, &p->finish);
@@ -104,6 +107,7 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
                                   float real_scale, struct detk_pointwise *to)
 {
     *to = (struct detk_pointwise){.kernels = kernels, .in_c = in_c, .out_c = out_c};
+    to->paired = kernels->pairs != NULL && in_c >= PAIRED_TERMS && out_c >= PAIRED_COLUMNS;
     to->rows = (in_c + 3) / 4 * (4 / detk_q8_word_values(kernels));
     to->panels = detk_panel_count(kernels, out_c);
     const size_t columns = detk_padded_columns(to);

@@ -15,6 +15,7 @@ struct detk_pointwise {
     const struct detk_blocked *kernels;
     int32_t in_c, out_c, rows, panels;
     bool relu6;
+    bool paired;                  /* by Winograd's identity (blocked.h) */
     float *packed, *bias;         /* bias: zeros where there is none */
     float *strassen;              /* of whole panels, strassen.h; NULL: not by that scheme */
     struct detk_q8_finish finish; /* 8 bits: of all columns; its arrays lie behind `bias` */

@@ -57,7 +57,7 @@ struct detk_pixel_tile {
     const float *add;  /* added at the end, laid out like c, or NULL */
     ptrdiff_t add_block;
     bool relu6;
-    const int32_t *pairs; /* 8 bits: of these pixels, from detk_blocked.pairs(); else NULL */
+    const int32_t *pairs; /* 8 bits: of these pixels, from detk_blocked.pairs(); NULL: without */
     const float *sums, *strassen;        /* detk_blocked.strassen(): of all lines, and weights */
     int32_t line_pixels;                 /* then */
     const struct detk_q8_finish *finish; /* 8 bits: of these columns */
@@ -103,10 +103,10 @@ struct detk_blocked {
     /* 8 bits: columns of a panel are crossed: where two vectors have 16 columns, the second and the
      * third four of them have changed places. */
     bool crossed;
-    /* 8 bits, NULL where it is not needed: products are made by Winograd's identity. Of each pixel
-     * the sum of the products of terms k and k + 2, k + 1 and k + 3, k in steps of four; of terms
-     * the word of k holds the weights of k + 2 and k + 3, that of k + 2 those of k and k + 1, and
-     * the bias has taken off their products. */
+    /* 8 bits, NULL: there are none. What products by Winograd's identity need: of each pixel the
+     * sum of the products of terms k and k + 2, k + 1 and k + 3, k in steps of four. For those
+     * products the word of k holds the weights of k + 2 and k + 3, that of k + 2 those of k and
+     * k + 1, and the bias has taken off the products of these. */
     void (*pairs)(const float *a, ptrdiff_t a_block, int32_t terms, int32_t pixels, int32_t *to);
     /* 8 bits, NULL: there is none. Products by Strassen's scheme (strassen.h), for groups of pixels
      * by whole panels of 32 columns: what they read of the first `groups` of lines of

@@ -9,7 +9,9 @@
  * the multiplications away for additions, of which a core makes twice as many at a time:
  *   a0 w0 + a1 w1 = (a0 + w1) (a1 + w0) - a0 a1 - w0 w1
  * What it takes off is the same for all columns of a pixel (`pairs` of blocked.h), or for all
- * pixels of a column, in whose bias it is. All of it modulo 2^32, so the sums are exact. */
+ * pixels of a column, in whose bias it is. All of it modulo 2^32, so the sums are exact. For few
+ * columns, or of few terms, the pairs take longer than that saves: tiles without them multiply as
+ * usual. */
 #define BLOCKED_TABLE detk_blocked_q8_avx2
 #define WORDS         8
 #include "ops/cpu/blocked/blocked_q8_256.h"
@@ -46,10 +48,31 @@ INLINE __m256i in_order(__m256i sum)
  * one's. */
 #define PAIRED 2
 
+/* Two words of each pixel, without the identity. */
+INLINE void plain_step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
+                       const int rows, const int vectors)
+{
+    UNROLL_ALL for (int s = 0; s < PAIRED; s++, b += vectors * LANES)
+    {
+        __m256i w[DETK_TILE_MAX_VECTORS];
+        UNROLL_ALL for (int v = 0; v < vectors; v++) w[v] = load(b + v * LANES);
+        UNROLL_ALL for (int i = 0; i < rows; i++)
+        {
+            const __m256i word = word_at(a + i * WORDS + s);
+            UNROLL_ALL for (int v = 0; v < vectors; v++) sum[i][v] =
+                in_order(_mm256_add_epi32(sum[i][v], _mm256_madd_epi16(word, w[v])));
+        }
+    }
+}
+
 /* Two words of each pixel. */
 INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
-                 const int rows, const int vectors)
+                 const int rows, const int vectors, const bool paired)
 {
+    if (!paired) {
+        plain_step(sum, a, b, rows, vectors);
+        return;
+    }
     __m256i w[DETK_TILE_MAX_VECTORS][PAIRED];
     UNROLL_ALL for (int v = 0; v < vectors; v++)
     {
@@ -68,9 +91,9 @@ INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
     }
 }
 
-INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
-                      const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
-                      const int vectors)
+INLINE void sums_of_tile(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
+                         const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
+                         const int vectors, const bool paired)
 {
     const float *b = t->b;
     const ptrdiff_t a_block = t->a_block;
@@ -79,19 +102,29 @@ INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int
     {
         const __m256i bias = load(t->bias + v * LANES);
         UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] =
-            _mm256_sub_epi32(bias, word_at(pairs + i));
+            paired ? _mm256_sub_epi32(bias, word_at(pairs + i)) : bias;
     }
     for (; left >= DETK_BLOCK; left -= DETK_BLOCK, a += a_block, ahead += DETK_BLOCK) {
         __builtin_prefetch(ahead, 0, 3);
         UNROLL_ALL for (int s = 0; s < WORDS; s += PAIRED, b += PAIRED * vectors * LANES)
-            step(sum, a + s, b, rows, vectors);
+            step(sum, a + s, b, rows, vectors, paired);
     }
     UNROLL_ALL for (int s = 0; s < WORDS; s += PAIRED)
     {
         if (left <= 2 * s)
             break;
-        step(sum, a + s, b + s * vectors * LANES, rows, vectors);
+        step(sum, a + s, b + s * vectors * LANES, rows, vectors, paired);
     }
+}
+
+INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
+                      const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
+                      const int vectors)
+{
+    if (pairs == NULL)
+        sums_of_tile(t, a, pairs, ahead, sum, rows, vectors, false);
+    else
+        sums_of_tile(t, a, pairs, ahead, sum, rows, vectors, true);
 }
 
 /* --- products of pairs --- */
@@ -458,7 +491,8 @@ static void tile_1_twice_4(const struct detk_pixel_tile *t)
         return;
     job.tiles = 1;
     job.a += pixels * WORDS;
-    job.pairs += pixels;
+    if (job.pairs != NULL)
+        job.pairs += pixels;
     job.c += pixels * job.c_pixel;
     if (job.add != NULL)
         job.add += pixels * WORDS;
