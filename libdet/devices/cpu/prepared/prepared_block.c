@@ -23,7 +23,6 @@
 #define NEAR_WORDS   6144
 #define BAND_WORDS   131072 /* of what a band touches: half of a small L2 */
 #define MATRIX_WORDS 65536  /* of a projection's input that stays in L2 while the panels pass */
-#define SUMS_WORDS   16384  /* the same, where sums of it are made */
 
 struct job {
     const struct detk_block_step *step;
@@ -203,8 +202,7 @@ static void cut_projection(struct detk_block_step *s, int threads)
 {
     const struct detk_pointwise *p = &s->project;
     const int64_t pixels = (int64_t)s->out.h * s->out.w;
-    const int64_t bands = detk_min(
-        s->out.h, detk_div_up(pixels * p->rows, p->strassen == NULL ? MATRIX_WORDS : SUMS_WORDS));
+    const int64_t bands = detk_min(s->out.h, detk_div_up(pixels * p->rows, MATRIX_WORDS));
     const int64_t wanted = detk_conv_tasks(pixels * expanded_channels(s) * p->out_c);
     s->groups = p->strassen != NULL
                     ? 1
