@@ -195,6 +195,18 @@ static __attribute__((noinline)) void add_line(const struct detk_pixel_tile *t, 
     }
 }
 
+/* The first `count`, at least one, of eight numbers. A masked store takes as long as a dozen. */
+INLINE void store_some(float *to, __m256 numbers, int32_t count)
+{
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    if (count >= LANES)
+        _mm256_storeu_ps(to, numbers);
+    else if (count == LANES / 2)
+        _mm_storeu_ps(to, _mm256_castps256_ps128(numbers));
+    else
+        _mm256_maskstore_ps(to, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane), numbers);
+}
+
 /* From blocks, `rows` pixels each, to float32 NHWC. */
 static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *t,
                                                   const float *blocks, float *c, int32_t rows,
@@ -202,17 +214,16 @@ static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *
 {
     const __m256 scale = _mm256_set1_ps(t->finish->real_scale);
     const __m256 zero = _mm256_set1_ps((float)t->finish->zero);
-    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
     for (int32_t j = 0; j < cols; j += DETK_BLOCK, blocks += (ptrdiff_t)rows * WORDS) {
         for (int32_t i = 0; i < rows; i++) {
             const __m256i values = load_values(blocks + (ptrdiff_t)i * WORDS);
             UNROLL_ALL for (int half = 0; half < 2; half++)
             {
                 const int32_t at = j + half * LANES;
-                const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32(cols - at), lane);
-                _mm256_maskstore_ps(
-                    c + i * t->c_pixel + at, mask,
-                    _mm256_mul_ps(scale, _mm256_sub_ps(real_half(values, half), zero)));
+                if (at < cols)
+                    store_some(c + i * t->c_pixel + at,
+                               _mm256_mul_ps(scale, _mm256_sub_ps(real_half(values, half), zero)),
+                               cols - at);
             }
         }
     }
