@@ -5,7 +5,8 @@
 #include "devices/cpu/prepared/prepared_weights.h"
 #include "support/mem.h"
 
-/* Of fewer terms, or for fewer columns, sums of pairs take longer than Winograd's identity saves. */
+/* Of fewer terms, or for fewer columns, the sums of pairs take longer than Winograd's identity
+ * saves. */
 #define PAIRED_TERMS   32
 #define PAIRED_COLUMNS 25
 

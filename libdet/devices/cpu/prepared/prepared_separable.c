@@ -4,7 +4,8 @@
 #include "devices/cpu/prepared/prepared_beside.h"
 #include "devices/cpu/prepared/prepared_steps.h"
 
-/* Of a task: enough that a panel of weights in L1 serves many tiles, and a thread has a few tasks. */
+/* Of a task: enough that a panel of weights in L1 serves many tiles, while a thread has a few
+ * tasks. */
 #define LEAST_PIXELS 120
 #define MOST_PIXELS  280
 #define FEW          4
@@ -40,7 +41,7 @@ static size_t scratch_of(const struct detk_branch *b)
            detk_beside_words(&b->pointwise, b->band, b->out.w);
 }
 
-/* Of all branches' images together. */
+/* Of an image, in all branches. */
 static int64_t pixels_of(const struct detk_separable_step *step)
 {
     int64_t pixels = 0;
