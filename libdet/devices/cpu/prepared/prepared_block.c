@@ -20,7 +20,7 @@
 #include "devices/cpu/prepared/q8_stem.h"
 
 #define WHOLE_WORDS  12288 /* a panel's block of the expanded image: so small ones go by channels */
-#define NEAR_WORDS   6144
+#define NEAR_WORDS   6144  /* of a panel's expanded rows between expansion and depthwise: in L1 */
 #define BAND_WORDS   131072 /* of what a band touches: half of a small L2 */
 #define MATRIX_WORDS 65536  /* of a projection's input that stays in L2 while the panels pass */
 
