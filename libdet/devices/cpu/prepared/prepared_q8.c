@@ -10,27 +10,36 @@
 #define PAIRED_TERMS   32
 #define PAIRED_COLUMNS 25
 
+/* What all sums of a layer are. */
+struct limits {
+    bool small, raisable; /* steps are whole numbers of 32 bits; sums are less than 2^23 */
+};
+
 /* The two arrays of a layer's columns, in one piece of memory: biases, scales. */
-static struct detk_q8_finish columns_of(const struct detk_blocked *kernels,
-                                        const struct det_q8_conv *layer, float *memory,
+static struct detk_q8_finish columns_of(const struct det_q8_conv *layer, float *memory,
                                         size_t columns)
 {
-    struct detk_q8_finish finish = {
+    return (struct detk_q8_finish){
         .scale = memory + columns,
         .zero = layer->to.zero + DETK_Q8_BIAS,
         .low = layer->to.low + DETK_Q8_BIAS,
         .high = layer->to.high + DETK_Q8_BIAS,
     };
-    finish.raised = kernels->raises && finish.zero == 0 && finish.low == 0;
-    return finish;
 }
 
 /* When all columns are there. */
-static void raise_biases(const struct detk_q8_finish *finish, float *memory, size_t columns)
+static void set_sums(const struct detk_blocked *kernels, const struct limits *limits, float *memory,
+                     size_t columns, struct detk_q8_finish *finish)
 {
     uint32_t *bias = (uint32_t *)(void *)memory;
-    for (size_t i = 0; finish->raised && i < columns; i++)
-        bias[i] += DETK_Q8_RAISED;
+    if (!limits->small || finish->low != 0 || finish->high != 255)
+        return;
+    finish->sums = DETK_Q8_SMALL;
+    if (!kernels->raises || !limits->raisable || finish->zero != 0)
+        return;
+    finish->sums = DETK_Q8_RAISED;
+    for (size_t i = 0; i < columns; i++)
+        bias[i] += DETK_Q8_RAISE;
 }
 
 /* What a column's weights come to. */
@@ -48,17 +57,18 @@ static void add_weight(struct weight_sums *sums, int32_t w)
 /* Column j at place `at`: its bias takes the sum of the weights with the zero of the input. Kernels
  * count modulo 2^32: only the whole sum must fit. */
 static void set_column(const struct det_q8_conv *layer, int32_t j, const struct weight_sums *sums,
-                       float *memory, size_t columns, size_t at, struct detk_q8_finish *finish)
+                       float *memory, size_t columns, size_t at, struct limits *limits)
 {
     int32_t *bias = (int32_t *)(void *)memory;
     const uint32_t zeros = (uint32_t)(layer->in_zero + DETK_Q8_BIAS) * (uint32_t)sums->sum;
     const double most = 255.0 * sums->magnitude + fabs((double)layer->bias[j]);
     bias[at] = (int32_t)((uint32_t)layer->bias[j] - zeros - sums->pairs);
     memory[columns + at] = layer->scale[j];
-    /* Steps are whole numbers of 32 bits, and 2^23 of them a float. */
     const double scale = (double)layer->scale[j];
-    if (!(most < 0x1p23 && most * scale < 0x1p30 && scale < 0x1p100))
-        finish->raised = false;
+    if (!(most * scale < 0x1p30))
+        limits->small = false;
+    if (!(most < 0x1p23 && scale < 0x1p100)) /* 2^23 steps are a float */
+        limits->raisable = false;
 }
 
 /* Byte `index` of a word. */
@@ -87,7 +97,7 @@ static int32_t place_of(const struct detk_blocked *kernels, int32_t vectors, int
 
 /* A column of a panel, `width` words from row to row. */
 static void pack_column(struct detk_pointwise *p, const struct det_q8_conv *layer, int32_t j,
-                        int32_t width, size_t at, float *column)
+                        int32_t width, size_t at, float *column, struct limits *limits)
 {
     const int32_t values = detk_q8_word_values(p->kernels), in_c = p->in_c;
     const int8_t *w = layer->weights + j;
@@ -100,7 +110,7 @@ static void pack_column(struct detk_pointwise *p, const struct det_q8_conv *laye
         if (p->paired && k % 4 < 2 && k + 2 < in_c)
             sums.pairs += (uint32_t)(value * w[(ptrdiff_t)(k + 2) * p->out_c]);
     }
-    set_column(layer, j, &sums, p->bias, detk_padded_columns(p), at, &p->finish);
+    set_column(layer, j, &sums, p->bias, detk_padded_columns(p), at, limits);
 }
 
 det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked *kernels,
@@ -116,8 +126,9 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
         det_alloc(env, &to->packed, columns, (size_t)to->rows * sizeof(float), "packed weights"));
     DET_TRY_RETURN(
         det_alloc(env, &to->bias, columns, DETK_Q8_COLUMN_WORDS * sizeof(float), "packed weights"));
-    to->finish = columns_of(kernels, layer, to->bias, columns);
+    to->finish = columns_of(layer, to->bias, columns);
     to->finish.real_scale = real_scale;
+    struct limits limits = {true, true};
     for (int32_t i = 0; i < to->panels; i++) {
         const struct detk_panel_span s = detk_panel_span_at(to, i);
         const int32_t width = s.vectors * kernels->lanes;
@@ -128,10 +139,10 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
             const int32_t left = s.first + width - begin;
             pack_column(to, layer, s.first + j, left < together ? left : together,
                         (size_t)s.first + (size_t)place,
-                        to->packed + (size_t)begin * (size_t)to->rows + place % together);
+                        to->packed + (size_t)begin * (size_t)to->rows + place % together, &limits);
         }
     }
-    raise_biases(&to->finish, to->bias, columns);
+    set_sums(kernels, &limits, to->bias, columns, &to->finish);
     return DET_OK;
 }
 
@@ -169,7 +180,8 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
         det_alloc(env, &to->w, (size_t)blocks, 3 * DETK_BLOCK * sizeof(float), "packed weights"));
     DET_TRY_RETURN(
         det_alloc(env, &to->bias, columns, DETK_Q8_COLUMN_WORDS * sizeof(float), "packed weights"));
-    to->finish = columns_of(kernels, layer, to->bias, columns);
+    to->finish = columns_of(layer, to->bias, columns);
+    struct limits limits = {true, true};
     for (int32_t j = 0; j < c; j++) {
         struct weight_sums sums = {0};
         float *column = to->w + (ptrdiff_t)(j / DETK_BLOCK) * 3 * DETK_BLOCK + j % DETK_BLOCK;
@@ -178,8 +190,8 @@ det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked
             set_byte(column + (ptrdiff_t)(tap % 3) * DETK_BLOCK, tap / 3, w);
             add_weight(&sums, w);
         }
-        set_column(layer, j, &sums, to->bias, columns, (size_t)j, &to->finish);
+        set_column(layer, j, &sums, to->bias, columns, (size_t)j, &limits);
     }
-    raise_biases(&to->finish, to->bias, columns);
+    set_sums(kernels, &limits, to->bias, columns, &to->finish);
     return DET_OK;
 }

@@ -151,7 +151,7 @@ bool detk_strassen_gains(const struct detk_pointwise *p, int32_t h, int32_t w)
 det_status detk_strassen_pack(struct det_env *env, struct detk_pointwise *p)
 {
     const int32_t panels = whole_panels(p);
-    if (p->kernels->strassen == NULL || !p->paired || panels == 0)
+    if (p->kernels->strassen == NULL || !p->paired || panels == 0 || p->finish.sums == DETK_Q8_ANY)
         return DET_OK;
     const ptrdiff_t words = detk_strassen_panel_words(p->in_c);
     DET_TRY_RETURN(det_alloc(env, &p->strassen, (size_t)panels, (size_t)words * sizeof(float),

@@ -113,7 +113,7 @@ struct detk_blocked {
      * `line_pixels`, and as many groups' results: `tiles` in all lines together. */
     void (*strassen_sums)(const float *a, ptrdiff_t a_line, ptrdiff_t a_block, int32_t line_pixels,
                           int32_t terms, int32_t groups, float *to);
-    detk_pixel_tile_fn strassen;
+    detk_pixel_tile_fn strassen; /* not of any sums (q8_finish.h) */
     void (*dw)(const struct detk_dw_rows *job);
     /* to[x] += low[x / 2] for w pixels of one block; `sum` in 8 bits: a is `low`. */
     void (*add_upsampled)(const float *low, int32_t w, const struct detk_q8_sum *sum, float *to);

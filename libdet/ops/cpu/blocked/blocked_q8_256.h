@@ -1,8 +1,11 @@
 /* blocked_q8_256.h: the kernels of blocked.h's 8-bit form by vectors of 256 bits, included by
  * blocked_q8_SET.c, which defines before
  *   WORDS               of a pixel's block: how wide stored values are (blocked.h)
+ *   TILE_VECTORS        of a tile, at most: two or three
  *   load_values()       a pixel's block as 16 numbers of 16 bits
  *   store_values()      and back; they are 0 .. 255
+ *   values_of()         two vectors of steps as such, but for their limits
+ *   limit()             which this sets for two
  *   store_half()        the first eight of them
  *   tile_sums()         the sums of a tile of pixels
  * and behind dw_rows(), from what is here for 3x3 convolutions, and the table. */
@@ -42,6 +45,10 @@ INLINE void store_half(float *to, __m256i values);
 INLINE void tile_sums(const struct detk_pixel_tile *t, const float *a, const int32_t *pairs,
                       const float *ahead, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
                       const int vectors);
+struct finish;
+INLINE __m256i values_of(__m256i first, __m256i second, const struct finish *f,
+                         const enum detk_q8_sums sums);
+INLINE void limit(__m256i values[2], const enum detk_q8_sums sums);
 
 /* --- results --- */
 
@@ -78,30 +85,35 @@ INLINE __m256 raised_steps(__m256i sum, const struct scale *s)
     return _mm256_fmsub_ps(_mm256_castsi256_ps(sum), s->scale, s->above);
 #else /* what emulates it rounds twice */
     return _mm256_mul_ps(
-        _mm256_cvtepi32_ps(_mm256_sub_epi32(sum, _mm256_set1_epi32(DETK_Q8_RAISED))), s->scale);
+        _mm256_cvtepi32_ps(_mm256_sub_epi32(sum, _mm256_set1_epi32(DETK_Q8_RAISE))), s->scale);
 #endif
 }
 
-/* det_q8_steps(), within the upper limit if the sum is not `raised`. What is too low for 32 bits
- * becomes the lowest number there is. The limit is not negative, so the numbers of the bits are in
- * the order that counts, and more units compare those than floats. */
+/* det_q8_steps(); of any sums those within the upper limit. What is too low for 32 bits becomes the
+ * lowest number there is. The limit is not negative, so the numbers of the bits are in the order
+ * that counts, and more units compare those than floats. */
 INLINE __m256i steps_of(__m256i sum, const struct scale *s, const struct finish *f,
-                        const bool raised)
+                        const enum detk_q8_sums sums)
 {
-    if (raised)
+    if (sums == DETK_Q8_RAISED)
         return _mm256_cvtps_epi32(raised_steps(sum, s));
     const __m256 steps = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), s->scale);
+    if (sums == DETK_Q8_SMALL)
+        return _mm256_cvtps_epi32(steps);
     return _mm256_cvtps_epi32(
         _mm256_castsi256_ps(_mm256_min_epi32(_mm256_castps_si256(steps), f->most)));
 }
 
-/* From steps to stored values. Packing goes by halves of 128 bits. */
-INLINE __m256i stored(__m256i first, __m256i second, const struct finish *f, const bool raised)
+/* From steps to numbers that limits of 0 and 255 make values of. Packing goes by halves of 128
+ * bits. */
+INLINE __m256i numbers_of(__m256i first, __m256i second, const struct finish *f,
+                          const enum detk_q8_sums sums)
 {
-    if (raised)
-        return _mm256_min_epu16(_mm256_packus_epi32(first, second), f->high);
     const __m256i steps = _mm256_packs_epi32(first, second);
-    return _mm256_max_epi16(_mm256_add_epi16(steps, f->zero), f->low);
+    if (sums == DETK_Q8_RAISED)
+        return steps;
+    const __m256i numbers = _mm256_adds_epi16(steps, f->zero);
+    return sums == DETK_Q8_SMALL ? numbers : _mm256_max_epi16(numbers, f->low);
 }
 
 INLINE __m256 real_half(__m256i values, const int half)
@@ -157,25 +169,53 @@ INLINE __m256i add_blocks(const struct sum *s, __m256i a, __m256i b)
 
 /* --- products --- */
 
-/* As packing goes, the columns of a pair of vectors are crossed (blocked.h). */
-INLINE void write_tile(const struct finish *f, const struct scale *scale, float *c,
-                       ptrdiff_t c_block, __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows,
-                       const int vectors, const bool raised)
+/* A pixel's results of one vector or of two. As packing goes, the columns of two are crossed
+ * (blocked.h). */
+INLINE __m256i block_of(const __m256i *sum, const struct scale *scale, const struct finish *f,
+                        const int vectors, const enum detk_q8_sums sums)
+{
+    const __m256i first = steps_of(sum[0], &scale[0], f, sums);
+    return values_of(first, vectors > 1 ? steps_of(sum[1], &scale[1], f, sums) : first, f, sums);
+}
+
+INLINE void write_block(float *to, __m256i values, const int vectors)
+{
+    if (vectors > 1)
+        store_values(to, values);
+    else
+        store_half(to, _mm256_permute4x64_epi64(values, 0xD8));
+}
+
+INLINE void write_tile_of(const enum detk_q8_sums sums, const struct finish *f,
+                          const struct scale *scale, float *c, ptrdiff_t c_block,
+                          __m256i (*sum)[DETK_TILE_MAX_VECTORS], const int rows, const int vectors)
 {
     UNROLL_ALL for (int v = 0; v < vectors; v += 2, c += c_block)
     {
-        UNROLL_ALL for (int i = 0; i < rows; i++)
+        const int left = vectors - v, at_once = sums == DETK_Q8_SMALL && rows > 1 ? 2 : 1;
+        UNROLL_ALL for (int i = 0; i < rows; i += at_once)
         {
-            const __m256i steps = steps_of(sum[i][v], &scale[v], f, raised);
-            if (v + 1 < vectors) {
-                const __m256i more = steps_of(sum[i][v + 1], &scale[v + 1], f, raised);
-                store_values(c + i * WORDS, stored(steps, more, f, raised));
-            } else {
-                const __m256i both = stored(steps, steps, f, raised);
-                store_half(c + i * WORDS, _mm256_permute4x64_epi64(both, 0xD8));
-            }
+            const int next = i + at_once <= rows ? i + at_once - 1 : i;
+            __m256i values[2] = {block_of(&sum[i][v], &scale[v], f, left, sums),
+                                 block_of(&sum[next][v], &scale[v], f, left, sums)};
+            limit(values, sums);
+            write_block(c + i * WORDS, values[0], left);
+            if (next > i)
+                write_block(c + next * WORDS, values[1], left);
         }
     }
+}
+
+INLINE void write_tile(enum detk_q8_sums sums, const struct finish *f, const struct scale *scale,
+                       float *c, ptrdiff_t c_block, __m256i (*sum)[DETK_TILE_MAX_VECTORS],
+                       const int rows, const int vectors, const bool any)
+{
+    if (any)
+        write_tile_of(DETK_Q8_ANY, f, scale, c, c_block, sum, rows, vectors);
+    else if (sums == DETK_Q8_RAISED)
+        write_tile_of(DETK_Q8_RAISED, f, scale, c, c_block, sum, rows, vectors);
+    else
+        write_tile_of(DETK_Q8_SMALL, f, scale, c, c_block, sum, rows, vectors);
 }
 
 /* To a line's results. */
@@ -232,13 +272,14 @@ static __attribute__((noinline)) void write_plain(const struct detk_pixel_tile *
 /* Blocks of columns of a tile. */
 #define TILE_BLOCKS ((DETK_TILE_MAX_VECTORS + 1) / 2)
 
-INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vectors)
+INLINE void tiles_of(const struct detk_pixel_tile *t, const int rows, const int vectors,
+                     const bool any)
 {
     /* A copy: what is written could be where it lies. */
     const struct detk_pixel_tile job = *t;
     const ptrdiff_t c_block = job.plain ? rows * WORDS : job.c_block;
     const struct finish finish = finish_with(t->finish);
-    const bool raised = t->finish->raised;
+    const enum detk_q8_sums sums = t->finish->sums;
     struct scale scale[DETK_TILE_MAX_VECTORS];
     UNROLL_ALL for (int v = 0; v < vectors; v++) scale[v] =
         scale_from(_mm256_loadu_ps(t->finish->scale + v * LANES));
@@ -251,12 +292,8 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
             __m256i sum[DETK_TILE_MAX_ROWS][DETK_TILE_MAX_VECTORS];
             tile_sums(&job, a, pairs, ahead, sum, rows, vectors);
             ahead += job.terms / DETK_BLOCK * DETK_BLOCK;
-            if (raised)
-                write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors,
-                           true);
-            else
-                write_tile(&finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors,
-                           false);
+            write_tile(sums, &finish, scale, job.plain ? blocks : c, c_block, sum, rows, vectors,
+                       any);
             if (__builtin_expect(job.plain, 0))
                 write_plain(t, blocks, c, rows, job.cols);
             a += rows * WORDS;
@@ -268,6 +305,28 @@ INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vec
             add_line(t, job.add + line * job.add_line, job.c + line * job.c_line, job.tiles * rows,
                      vectors);
     }
+}
+
+/* Of any sums, which are rare: row by row, as they would be as much code again for all tiles. */
+static __attribute__((noinline)) void any_tiles(const struct detk_pixel_tile *t, int rows,
+                                                int vectors)
+{
+    struct detk_pixel_tile job = *t;
+    job.tiles *= rows;
+    if (vectors == 1)
+        tiles_of(&job, 1, 1, true);
+    else if (vectors == 2 || TILE_VECTORS == 2)
+        tiles_of(&job, 1, 2, true);
+    else
+        tiles_of(&job, 1, TILE_VECTORS, true);
+}
+
+INLINE void tiles(const struct detk_pixel_tile *t, const int rows, const int vectors)
+{
+    if (t->finish->sums == DETK_Q8_ANY)
+        any_tiles(t, rows, vectors);
+    else
+        tiles_of(t, rows, vectors, false);
 }
 
 #define TILE(vectors, rows)                                              \
@@ -333,15 +392,13 @@ static void widen(const float *from, int32_t pixels, const struct det_q8_tensor 
     }
 }
 
-/* Of eight normalised pixel values (det_q8_grey_level()). */
+/* Of eight normalised pixel values (det_q8_grey_level()); what is to be 0 is that or below. */
 INLINE __m256i grey_levels(const float *from)
 {
     const __m256 level = _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(from), _mm256_set1_ps(127.5f)),
                                        _mm256_set1_ps(128.0f));
-    /* The second operand where the first is NaN: 0. */
-    const __m256 limited =
-        _mm256_min_ps(_mm256_max_ps(level, _mm256_setzero_ps()), _mm256_set1_ps(255.0f));
-    return _mm256_cvttps_epi32(limited);
+    /* NaN stays what it is, the second operand, and becomes the least of all whole numbers. */
+    return _mm256_cvttps_epi32(_mm256_min_ps(_mm256_set1_ps(255.0f), level));
 }
 
 static void narrow_input(const float *from, int32_t count, void *to)
@@ -350,7 +407,7 @@ static void narrow_input(const float *from, int32_t count, void *to)
     int32_t i = 0;
     for (; i + DETK_BLOCK <= count; i += DETK_BLOCK, at += BLOCK_BYTES) {
         const __m256i both =
-            _mm256_packs_epi32(grey_levels(from + i), grey_levels(from + i + LANES));
+            _mm256_packus_epi32(grey_levels(from + i), grey_levels(from + i + LANES));
         store_values((float *)(void *)at, _mm256_permute4x64_epi64(both, 0xD8));
     }
     for (; i < count; i++, at += BLOCK_BYTES / DETK_BLOCK) {

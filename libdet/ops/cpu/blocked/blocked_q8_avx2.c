@@ -14,6 +14,7 @@
  * usual. */
 #define BLOCKED_TABLE detk_blocked_q8_avx2
 #define WORDS         8
+#define TILE_VECTORS  2
 #include "ops/cpu/blocked/blocked_q8_256.h"
 
 INLINE __m256i load_values(const float *from)
@@ -24,6 +25,23 @@ INLINE __m256i load_values(const float *from)
 INLINE void store_values(float *to, __m256i values)
 {
     _mm256_storeu_si256((__m256i *)(void *)to, values);
+}
+
+INLINE __m256i values_of(__m256i first, __m256i second, const struct finish *f,
+                         const enum detk_q8_sums sums)
+{
+    if (sums == DETK_Q8_RAISED)
+        return _mm256_min_epu16(_mm256_packus_epi32(first, second), f->high);
+    return numbers_of(first, second, f, sums);
+}
+
+INLINE void limit(__m256i values[2], const enum detk_q8_sums sums)
+{
+    if (sums != DETK_Q8_SMALL)
+        return;
+    const __m256i bytes = _mm256_packus_epi16(values[0], values[1]);
+    values[0] = _mm256_unpacklo_epi8(bytes, _mm256_setzero_si256());
+    values[1] = _mm256_unpackhi_epi8(bytes, _mm256_setzero_si256());
 }
 
 INLINE void store_half(float *to, __m256i values)

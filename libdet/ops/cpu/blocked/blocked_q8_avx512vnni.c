@@ -81,30 +81,30 @@ INLINE void step(__m512i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
 
 /* Rows first .. first + 3 of a tile's steps, as far as there are. */
 INLINE void write_group(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
-                        const int rows, const int vector, const int first, const bool raised,
-                        float *to)
+                        const int rows, const int vector, const int first,
+                        const enum detk_q8_sums kind, float *to)
 {
     const int count = rows - first < 4 ? rows - first : 4;
     __m512i four[4];
     if (count <= 0)
         return;
     UNROLL_ALL for (int i = 0; i < count; i++) four[i] = step[first + i][vector];
-    store_pixels(stored(four, count, k, raised), count, to + first * WORDS);
+    store_pixels(stored(four, count, k, kind), count, to + first * WORDS);
 }
 
 /* Written out: behind a loop that is not unrolled early the sums would lie in memory, and while
  * they are made, too. */
 INLINE void write_vector(struct detk_q8_finisher k, __m512i (*step)[DETK_TILE_MAX_VECTORS],
-                         const int rows, const int vector, const bool raised, float *to)
+                         const int rows, const int vector, const enum detk_q8_sums kind, float *to)
 {
-    write_group(k, step, rows, vector, 0, raised, to);
-    write_group(k, step, rows, vector, 4, raised, to);
-    write_group(k, step, rows, vector, 8, raised, to);
+    write_group(k, step, rows, vector, 0, kind, to);
+    write_group(k, step, rows, vector, 4, kind, to);
+    write_group(k, step, rows, vector, 8, kind, to);
 }
 
 /* From sums to blocks of columns `c_block` apart. */
 INLINE void write_tile(const struct detk_q8_finish *finish, __m512i (*sum)[DETK_TILE_MAX_VECTORS],
-                       const int rows, const int vectors, const bool raised, float *c,
+                       const int rows, const int vectors, const enum detk_q8_sums kind, float *c,
                        ptrdiff_t c_block)
 {
     const struct detk_q8_finisher k = finisher_of(finish);
@@ -112,13 +112,13 @@ INLINE void write_tile(const struct detk_q8_finish *finish, __m512i (*sum)[DETK_
     {
         const struct detk_q8_scale scale = scale_of(finish->scale + v * LANES);
         UNROLL_ALL for (int i = 0; i < rows; i++) sum[i][v] =
-            steps_of(register_of(sum[i][v]), scale, k.most, raised);
+            steps_of(register_of(sum[i][v]), scale, k.most, kind);
     }
-    write_vector(k, sum, rows, 0, raised, c);
+    write_vector(k, sum, rows, 0, kind, c);
     if (vectors > 1)
-        write_vector(k, sum, rows, 1, raised, c + c_block);
+        write_vector(k, sum, rows, 1, kind, c + c_block);
     if (vectors > 2)
-        write_vector(k, sum, rows, 2, raised, c + 2 * c_block);
+        write_vector(k, sum, rows, 2, kind, c + 2 * c_block);
 }
 
 /* To blocks of columns `c_block` apart. */
@@ -144,10 +144,12 @@ INLINE void one_tile(const struct detk_pixel_tile *t, const float *a, float *c, 
     }
     for (; left > 0; left -= 4, a++, b += vectors * LANES)
         step(sum, a, b, rows, vectors);
-    if (t->finish->raised)
-        write_tile(t->finish, sum, rows, vectors, true, c, c_block);
+    if (t->finish->sums == DETK_Q8_RAISED)
+        write_tile(t->finish, sum, rows, vectors, DETK_Q8_RAISED, c, c_block);
+    else if (t->finish->sums == DETK_Q8_SMALL)
+        write_tile(t->finish, sum, rows, vectors, DETK_Q8_SMALL, c, c_block);
     else
-        write_tile(t->finish, sum, rows, vectors, false, c, c_block);
+        write_tile(t->finish, sum, rows, vectors, DETK_Q8_ANY, c, c_block);
 }
 
 /* To a line's results. */

@@ -2,6 +2,7 @@
  * unsigned with signed bytes a lane of 256 bits. */
 #define BLOCKED_TABLE detk_blocked_q8_avxvnni
 #define WORDS         4
+#define TILE_VECTORS  3
 #include "ops/cpu/blocked/blocked_q8_256.h"
 
 INLINE __m256i load_values(const float *from)
@@ -12,6 +13,19 @@ INLINE __m256i load_values(const float *from)
 INLINE void store_values(float *to, __m256i values)
 {
     _mm_storeu_si128((__m128i *)(void *)to, bytes_of(values));
+}
+
+INLINE __m256i values_of(__m256i first, __m256i second, const struct finish *f,
+                         const enum detk_q8_sums sums)
+{
+    return numbers_of(first, second, f, sums);
+}
+
+/* Packing to bytes does that. */
+INLINE void limit(__m256i values[2], const enum detk_q8_sums sums)
+{
+    (void)values;
+    (void)sums;
 }
 
 INLINE void store_half(float *to, __m256i values)
@@ -116,16 +130,14 @@ INLINE __m256i four_words(const void *from)
 }
 
 struct dw_weights {
-    __m256i w[3][4], bias[4], low, high;
+    __m256i w[3][4], bias[4];
     struct scale scale[4];
     struct finish finish;
 };
 
 INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
 {
-    struct dw_weights k = {.low = _mm256_set1_epi8((char)job->finish->low),
-                           .high = _mm256_set1_epi8((char)job->finish->high),
-                           .finish = finish_with(job->finish)};
+    struct dw_weights k = {.finish = finish_with(job->finish)};
     UNROLL_ALL for (int i = 0; i < 4; i++)
     {
         UNROLL_ALL for (int x = 0; x < 3; x++) k.w[x][i] =
@@ -136,23 +148,19 @@ INLINE struct dw_weights dw_weights_of(const struct detk_dw_rows *job)
     return k;
 }
 
-INLINE __m256i dw_bytes(const struct dw_weights *k, const __m256i sum[4], const bool raised)
+INLINE __m256i dw_bytes(const struct dw_weights *k, const __m256i sum[4],
+                        const enum detk_q8_sums kind)
 {
     __m256i q[4];
-    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] =
-        steps_of(sum[i], &k->scale[i], &k->finish, raised);
-    const __m256i first = _mm256_packs_epi32(q[0], q[1]), second = _mm256_packs_epi32(q[2], q[3]);
-    if (raised)
-        return _mm256_min_epu8(_mm256_packus_epi16(first, second), k->high);
-    return _mm256_max_epu8(_mm256_packus_epi16(_mm256_adds_epi16(first, k->finish.zero),
-                                               _mm256_adds_epi16(second, k->finish.zero)),
-                           k->low);
+    UNROLL_ALL for (int i = 0; i < 4; i++) q[i] = steps_of(sum[i], &k->scale[i], &k->finish, kind);
+    return _mm256_packus_epi16(numbers_of(q[0], q[1], &k->finish, kind),
+                               numbers_of(q[2], q[3], &k->finish, kind));
 }
 
-INLINE void dw_finish(const struct dw_weights *k, const __m256i sum[4], const bool raised,
-                      float *out, int64_t pixels)
+INLINE void dw_finish(const struct dw_weights *k, const __m256i sum[4],
+                      const enum detk_q8_sums kind, float *out, int64_t pixels)
 {
-    const __m256i bytes = dw_bytes(k, sum, raised);
+    const __m256i bytes = dw_bytes(k, sum, kind);
     if (__builtin_expect(pixels >= 2, 1))
         _mm256_storeu_si256((__m256i *)(void *)out, bytes);
     else
@@ -166,7 +174,7 @@ INLINE __m256i moved(__m256i first, __m256i next)
 }
 
 INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, const bool raised, float *out)
+                     const float *const *rows, const enum detk_q8_sums kind, float *out)
 {
     const int64_t in_w = (int64_t)job->out_w + 2;
     struct columns now = columns_at(rows, 0, in_w);
@@ -180,13 +188,13 @@ INLINE void dw_row_1(const struct detk_dw_rows *job, const struct dw_weights *k,
             sum[i] = add_products(sum[i], moved(a, b), k->w[1][i]);
             sum[i] = add_products(sum[i], b, k->w[2][i]);
         }
-        dw_finish(k, sum, raised, out + x * WORDS, job->out_w - x);
+        dw_finish(k, sum, kind, out + x * WORDS, job->out_w - x);
         now = next;
     }
 }
 
 INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
-                     const float *const *rows, const bool raised, float *out)
+                     const float *const *rows, const enum detk_q8_sums kind, float *out)
 {
     const int64_t in_w = 2 * (int64_t)job->out_w + 1;
     struct columns even, odd;
@@ -202,31 +210,33 @@ INLINE void dw_row_2(const struct detk_dw_rows *job, const struct dw_weights *k,
             sum[i] = add_products(sum[i], odd.channels[i], k->w[1][i]);
             sum[i] = add_products(sum[i], moved(a, next_even.channels[i]), k->w[2][i]);
         }
-        dw_finish(k, sum, raised, out + x * WORDS, job->out_w - x);
+        dw_finish(k, sum, kind, out + x * WORDS, job->out_w - x);
         even = next_even;
         odd = next_odd;
     }
 }
 
-INLINE void dw_all(const struct detk_dw_rows *job, const bool raised)
+INLINE void dw_all(const struct detk_dw_rows *job, const enum detk_q8_sums kind)
 {
     const struct dw_weights k = dw_weights_of(job);
     for (int32_t y = 0; y < job->out_rows; y++) {
         const float *const *rows = job->rows + (ptrdiff_t)y * job->stride;
         float *out = job->out + y * job->out_row;
         if (job->stride == 1)
-            dw_row_1(job, &k, rows, raised, out);
+            dw_row_1(job, &k, rows, kind, out);
         else
-            dw_row_2(job, &k, rows, raised, out);
+            dw_row_2(job, &k, rows, kind, out);
     }
 }
 
 static void dw_rows(const struct detk_dw_rows *job)
 {
-    if (job->finish->raised)
-        dw_all(job, true);
+    if (job->finish->sums == DETK_Q8_RAISED)
+        dw_all(job, DETK_Q8_RAISED);
+    else if (job->finish->sums == DETK_Q8_SMALL)
+        dw_all(job, DETK_Q8_SMALL);
     else
-        dw_all(job, false);
+        dw_all(job, DETK_Q8_ANY);
 }
 
 ROWS_12(TILE, 1)

@@ -117,40 +117,49 @@ INLINE struct begun begin_pixels(const struct dw_weights *k, const struct column
     };
 }
 
-/* One half of the channels of two pixels. The first half waits in the first pixel's place. */
+/* Of each 128 bits, four bytes from `first` on and four of eight bytes behind, as numbers of 16. */
+INLINE __m256i four_and_four(__m256i bytes, const int16_t first)
+{
+    const __m128i from_0 = _mm_setr_epi8(0, -1, 1, -1, 2, -1, 3, -1, 8, -1, 9, -1, 10, -1, 11, -1);
+    const __m128i order = _mm_add_epi8(from_0, _mm_set1_epi16(first));
+    return _mm256_shuffle_epi8(bytes, _mm256_broadcastsi128_si256(order));
+}
+
+/* One half of the channels of two pixels. The first half waits in the first pixel's place: packing
+ * to bytes sets the limits of both. */
 INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, const int half,
-                     const bool raised, int64_t pixels, float *out)
+                     const enum detk_q8_sums sums, int64_t pixels, float *out)
 {
     const __m256i both =
-        stored(steps_of(first, &k->scale, &k->finish, raised),
-               steps_of(second, &k->scale, &k->finish, raised), &k->finish, raised);
+        numbers_of(steps_of(first, &k->scale, &k->finish, sums),
+                   steps_of(second, &k->scale, &k->finish, sums), &k->finish, sums);
     if (half == 0) {
         store_values(out, both);
         return;
     }
-    const __m256i before = load(out);
-    store_values(out, _mm256_unpacklo_epi64(before, both));
+    const __m256i bytes = _mm256_packus_epi16(load(out), both);
+    store_values(out, four_and_four(bytes, 0));
     if (pixels > 1)
-        store_values(out + WORDS, _mm256_unpackhi_epi64(before, both));
+        store_values(out + WORDS, four_and_four(bytes, 4));
 }
 
 /* Of the columns from x on; no column behind them exists. */
 INLINE void dw_last(const struct dw_weights *k, struct three in, int64_t x, const int half,
-                    const bool raised, float *out)
+                    const enum detk_q8_sums kind, float *out)
 {
     const struct columns begin = columns_at(in, x, half);
     __m256i sum = begin_pixels(k, &begin).first;
     sum = add_products(sum, column_at(in, x + 2, half), k->rows_01[2]);
     sum = add_products(sum, one_at(in, x + 2, half), k->row_2[0][1]);
-    dw_store(k, sum, sum, half, raised, 1, out);
+    dw_store(k, sum, sum, half, kind, 1, out);
 }
 
 /* The two pixels that have begun end with the columns c, and the next two begin. Each vector of the
  * next columns is loaded when this one is used up: operations that wait for one leave no room for
  * those that need not. */
 INLINE void two_of_1(const struct dw_weights *k, struct three in, int64_t next, const bool more,
-                     const int half, const bool raised, struct columns *c, struct begun *sums,
-                     float *out)
+                     const int half, const enum detk_q8_sums kind, struct columns *c,
+                     struct begun *sums, float *out)
 {
     __m256i first = add_products(sums->first, c->first, k->rows_01[2]);
     __m256i second = add_products(sums->second, c->first, k->rows_01[1]);
@@ -168,11 +177,11 @@ INLINE void two_of_1(const struct dw_weights *k, struct three in, int64_t next, 
     sums->second = add_products(sums->second, c->second, k->rows_01[0]);
     if (more)
         c->second = in_order(column_at(in, next + 1, half));
-    dw_store(k, first, second, half, raised, 2, out);
+    dw_store(k, first, second, half, kind, 2, out);
 }
 
 INLINE void dw_row_1(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
-                     const bool raised, float *out)
+                     const enum detk_q8_sums kind, float *out)
 {
     int64_t x = 0;
     if (out_w >= 2) {
@@ -180,18 +189,19 @@ INLINE void dw_row_1(const struct dw_weights *k, struct three in, int64_t out_w,
         struct begun sums = begin_pixels(k, &c);
         c = columns_at(in, 2, half);
         for (; x + 4 <= out_w; x += 2, out += 2 * WORDS)
-            two_of_1(k, in, x + 4, true, half, raised, &c, &sums, out);
-        two_of_1(k, in, 0, false, half, raised, &c, &sums, out);
+            two_of_1(k, in, x + 4, true, half, kind, &c, &sums, out);
+        two_of_1(k, in, 0, false, half, kind, &c, &sums, out);
         x += 2;
         out += 2 * WORDS;
     }
     if (x < out_w)
-        dw_last(k, in, x, half, raised, out);
+        dw_last(k, in, x, half, kind, out);
 }
 
 /* The same at stride 2, where one pixel has begun. */
 INLINE void two_of_2(const struct dw_weights *k, struct three in, int64_t next, const bool more,
-                     const int half, const bool raised, struct columns *c, __m256i *sum, float *out)
+                     const int half, const enum detk_q8_sums kind, struct columns *c, __m256i *sum,
+                     float *out)
 {
     __m256i first = add_products(*sum, c->first, k->rows_01[2]);
     __m256i second = add_products(k->bias, c->first, k->rows_01[0]);
@@ -212,11 +222,11 @@ INLINE void two_of_2(const struct dw_weights *k, struct three in, int64_t next, 
     *sum = add_products(*sum, c->second, k->rows_01[1]);
     if (more)
         c->second = in_order(column_at(in, next + 3, half));
-    dw_store(k, first, second, half, raised, 2, out);
+    dw_store(k, first, second, half, kind, 2, out);
 }
 
 INLINE void dw_row_2(const struct dw_weights *k, struct three in, int64_t out_w, const int half,
-                     const bool raised, float *out)
+                     const enum detk_q8_sums kind, float *out)
 {
     int64_t x = 0;
     if (out_w > 2) {
@@ -224,16 +234,16 @@ INLINE void dw_row_2(const struct dw_weights *k, struct three in, int64_t out_w,
         __m256i sum = begin_pixels(k, &c).first;
         c = columns_at(in, 2, half);
         for (; x + 4 < out_w; x += 2, out += 2 * WORDS)
-            two_of_2(k, in, 2 * x + 4, true, half, raised, &c, &sum, out);
-        two_of_2(k, in, 2 * x + 4, false, half, raised, &c, &sum, out);
+            two_of_2(k, in, 2 * x + 4, true, half, kind, &c, &sum, out);
+        two_of_2(k, in, 2 * x + 4, false, half, kind, &c, &sum, out);
         x += 2;
         out += 2 * WORDS;
     }
     for (; x < out_w; x++, out += WORDS)
-        dw_last(k, in, 2 * x, half, raised, out);
+        dw_last(k, in, 2 * x, half, kind, out);
 }
 
-INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool raised)
+INLINE void dw_half(const struct detk_dw_rows *job, const int half, const enum detk_q8_sums kind)
 {
     const struct dw_weights k = dw_weights_of(job, half);
     const int64_t out_w = job->out_w;
@@ -242,20 +252,23 @@ INLINE void dw_half(const struct detk_dw_rows *job, const int half, const bool r
         const struct three in = {{rows[0], rows[1], rows[2]}};
         float *out = job->out + y * job->out_row;
         if (job->stride == 1)
-            dw_row_1(&k, in, out_w, half, raised, out);
+            dw_row_1(&k, in, out_w, half, kind, out);
         else
-            dw_row_2(&k, in, out_w, half, raised, out);
+            dw_row_2(&k, in, out_w, half, kind, out);
     }
 }
 
 static void dw_rows(const struct detk_dw_rows *job)
 {
-    if (job->finish->raised) {
-        dw_half(job, 0, true);
-        dw_half(job, 1, true);
+    if (job->finish->sums == DETK_Q8_RAISED) {
+        dw_half(job, 0, DETK_Q8_RAISED);
+        dw_half(job, 1, DETK_Q8_RAISED);
+    } else if (job->finish->sums == DETK_Q8_SMALL) {
+        dw_half(job, 0, DETK_Q8_SMALL);
+        dw_half(job, 1, DETK_Q8_SMALL);
     } else {
-        dw_half(job, 0, false);
-        dw_half(job, 1, false);
+        dw_half(job, 0, DETK_Q8_ANY);
+        dw_half(job, 1, DETK_Q8_ANY);
     }
 }
 

@@ -89,17 +89,18 @@ INLINE void dw_sums(const struct dw_job *k, const float *const *rows, int64_t x,
 
 /* Four outputs from x on, `pixels` of which are written. */
 INLINE void dw_four(const struct dw_job *k, const float *const *rows, int64_t x, int64_t in_w,
-                    const int stride, const bool raised, __m512i now[3], int64_t pixels, float *out)
+                    const int stride, const enum detk_q8_sums kind, __m512i now[3], int64_t pixels,
+                    float *out)
 {
     __m512i sum[4];
     dw_sums(k, rows, x, in_w, stride, now, sum);
     UNROLL_ALL for (int i = 0; i < 4; i++) sum[i] =
-        steps_of(sum[i], k->scale, k->finisher.most, raised);
-    store_pixels(stored(sum, 4, k->finisher, raised), pixels, out + x * WORDS);
+        steps_of(sum[i], k->scale, k->finisher.most, kind);
+    store_pixels(stored(sum, 4, k->finisher, kind), pixels, out + x * WORDS);
 }
 
 INLINE void dw_row(const struct dw_job *k, const float *const *rows, int64_t out_w,
-                   const int stride, const bool raised, float *out)
+                   const int stride, const enum detk_q8_sums kind, float *out)
 {
     const int64_t in_w = (out_w - 1) * stride + 3;
     int64_t x = 0;
@@ -107,28 +108,33 @@ INLINE void dw_row(const struct dw_job *k, const float *const *rows, int64_t out
     UNROLL_ALL for (int r = 0; r < 3; r++) now[r] = channels_at(rows[r], 0, in_w);
     /* All that is read exists. */
     for (; stride * (x + 4) + 4 <= in_w; x += 4)
-        dw_four(k, rows, x, INT64_MAX, stride, raised, now, 4, out);
+        dw_four(k, rows, x, INT64_MAX, stride, kind, now, 4, out);
     for (; x < out_w; x += 4)
-        dw_four(k, rows, x, in_w, stride, raised, now, out_w - x, out);
+        dw_four(k, rows, x, in_w, stride, kind, now, out_w - x, out);
 }
 
-INLINE void dw_rows(const struct detk_dw_rows *job, const int stride, const bool raised)
+INLINE void dw_rows(const struct detk_dw_rows *job, const int stride, const enum detk_q8_sums kind)
 {
     const struct dw_job k = dw_job_of(job);
     float *out = job->out;
     for (int32_t y = 0; y < job->out_rows; y++, out += job->out_row)
-        dw_row(&k, job->rows + (ptrdiff_t)y * stride, job->out_w, stride, raised, out);
+        dw_row(&k, job->rows + (ptrdiff_t)y * stride, job->out_w, stride, kind, out);
+}
+
+INLINE void dw_of(const struct detk_dw_rows *job, const enum detk_q8_sums kind)
+{
+    if (job->stride == 1)
+        dw_rows(job, 1, kind);
+    else
+        dw_rows(job, 2, kind);
 }
 
 void detk_q8_dw_avx512vnni(const struct detk_dw_rows *job)
 {
-    const bool raised = job->finish->raised;
-    if (job->stride == 1 && raised)
-        dw_rows(job, 1, true);
-    else if (job->stride == 1)
-        dw_rows(job, 1, false);
-    else if (raised)
-        dw_rows(job, 2, true);
+    if (job->finish->sums == DETK_Q8_RAISED)
+        dw_of(job, DETK_Q8_RAISED);
+    else if (job->finish->sums == DETK_Q8_SMALL)
+        dw_of(job, DETK_Q8_SMALL);
     else
-        dw_rows(job, 2, false);
+        dw_of(job, DETK_Q8_ANY);
 }

@@ -221,12 +221,8 @@ INLINE void write_quarter(const struct results *r, const int four, const int k, 
     float *c = r->four[four];
     float *to = t->plain ? block : c + k * t->c_block;
     EACH_SUM sum[i][v] = sums[i][v];
-    if (t->finish->raised)
-        write_tile(&r->finish, r->scale + k * QUARTER_VECTORS, to, 0, sum, QUARTER_ROWS,
-                   QUARTER_VECTORS, true);
-    else
-        write_tile(&r->finish, r->scale + k * QUARTER_VECTORS, to, 0, sum, QUARTER_ROWS,
-                   QUARTER_VECTORS, false);
+    write_tile(t->finish->sums, &r->finish, r->scale + k * QUARTER_VECTORS, to, 0, sum,
+               QUARTER_ROWS, QUARTER_VECTORS, false);
     if (__builtin_expect(t->plain, 0)) {
         const int32_t left = t->cols - k * DETK_BLOCK;
         write_plain(t, block, c + k * t->c_block, QUARTER_ROWS,

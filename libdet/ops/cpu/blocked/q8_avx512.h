@@ -48,15 +48,14 @@ INLINE __m512i transposed(__m512i words)
 /* What becomes of a layer's sums, but for their scales. */
 struct detk_q8_finisher {
     __m512 most; /* steps above the zero */
-    __m512i zero, low, high;
+    __m512i zero, low;
 };
 
 INLINE struct detk_q8_finisher finisher_of(const struct detk_q8_finish *f)
 {
     return (struct detk_q8_finisher){.most = _mm512_set1_ps((float)(f->high - f->zero)),
                                      .zero = _mm512_set1_epi16((short)f->zero),
-                                     .low = _mm512_set1_epi8((char)f->low),
-                                     .high = _mm512_set1_epi8((char)f->high)};
+                                     .low = _mm512_set1_epi8((char)f->low)};
 }
 
 /* Of columns. */
@@ -76,33 +75,36 @@ INLINE __m512 raised_steps(__m512i sum, struct detk_q8_scale s)
     return _mm512_fmsub_ps(_mm512_castsi512_ps(sum), s.scale, s.above);
 #else /* what emulates it rounds twice */
     return _mm512_mul_ps(
-        _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(DETK_Q8_RAISED))), s.scale);
+        _mm512_cvtepi32_ps(_mm512_sub_epi32(sum, _mm512_set1_epi32(DETK_Q8_RAISE))), s.scale);
 #endif
 }
 
-/* det_q8_steps(), within the upper limit if the sum is not `raised`. What is too low for 32 bits
- * becomes the lowest number there is. */
-INLINE __m512i steps_of(__m512i sum, struct detk_q8_scale s, __m512 most, const bool raised)
+/* det_q8_steps(); of any sums those within the upper limit. What is too low for 32 bits becomes the
+ * lowest number there is. */
+INLINE __m512i steps_of(__m512i sum, struct detk_q8_scale s, __m512 most,
+                        const enum detk_q8_sums sums)
 {
-    if (raised)
+    if (sums == DETK_Q8_RAISED)
         return _mm512_cvtps_epi32(raised_steps(sum, s));
     const __m512 steps = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), s.scale);
+    if (sums == DETK_Q8_SMALL)
+        return _mm512_cvtps_epi32(steps);
     return _mm512_cvtps_epi32(_mm512_min_ps(steps, most));
 }
 
 /* The first `count` of four vectors of steps as stored values, one after the other. */
 INLINE __m512i stored(const __m512i step[4], const int count, struct detk_q8_finisher k,
-                      const bool raised)
+                      const enum detk_q8_sums sums)
 {
     const __m512i none = _mm512_setzero_si512();
     const __m512i first = _mm512_packs_epi32(step[0], count > 1 ? step[1] : none);
     const __m512i second =
         count > 2 ? _mm512_packs_epi32(step[2], count > 3 ? step[3] : none) : none;
-    if (raised)
-        return transposed(_mm512_min_epu8(_mm512_packus_epi16(first, second), k.high));
+    if (sums == DETK_Q8_RAISED)
+        return transposed(_mm512_packus_epi16(first, second));
     const __m512i bytes =
         _mm512_packus_epi16(_mm512_adds_epi16(first, k.zero), _mm512_adds_epi16(second, k.zero));
-    return transposed(_mm512_max_epu8(bytes, k.low));
+    return transposed(sums == DETK_Q8_SMALL ? bytes : _mm512_max_epu8(bytes, k.low));
 }
 
 #endif

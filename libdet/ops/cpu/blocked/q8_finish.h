@@ -10,21 +10,29 @@
 
 #define DETK_Q8_BIAS 128 /* of stored values */
 
-/* The bits of the float 2^23. Behind it lie the whole numbers, so that DETK_Q8_RAISED + sum are the
+/* The bits of the float 2^23. Behind it lie the whole numbers, so that DETK_Q8_RAISE + sum are the
  * bits of 2^23 + sum, and with a fused multiply and subtract
  *   (2^23 + sum) * scale - 2^23 * scale
  * is sum * scale, rounded once, as det_q8_steps() has it: no conversion is needed. Of a sum below 0
  * it is something else below 0. */
-#define DETK_Q8_RAISED 0x4B000000
+#define DETK_Q8_RAISE 0x4B000000
+
+/* What is known of sums, which spares their rounding operations. */
+enum detk_q8_sums {
+    DETK_Q8_ANY,
+    /* Their steps are whole numbers of 32 bits, and all 256 stored values are results. */
+    DETK_Q8_SMALL,
+    /* So are these, which are less than 2^23, and the zero is 0, as behind a relu6 whose range
+     * begins with its 0: biases are raised by DETK_Q8_RAISE. */
+    DETK_Q8_RAISED,
+};
 
 /* Of some columns. */
 struct detk_q8_finish {
     const float *scale;
     int32_t zero, low, high; /* stored */
     float real_scale;        /* of the results: for float32 ones */
-    /* Stored values are the steps above 0, as behind a relu6 whose range begins with its 0, and all
-     * sums are less than 2^23: the biases are raised by DETK_Q8_RAISED. */
-    bool raised;
+    enum detk_q8_sums sums;
 };
 
 /* Of the columns from `first` on. */
