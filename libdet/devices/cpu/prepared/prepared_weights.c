@@ -166,6 +166,13 @@ static void run_groups(const struct detk_blocked *k, int32_t vectors, int32_t co
     }
 }
 
+static void run_windows(const struct detk_blocked *k, int32_t vectors, int32_t count,
+                        struct detk_pixel_tile *t)
+{
+    t->tiles = count;
+    k->windows[vectors - 1](t);
+}
+
 void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
                            const struct detk_pixels *x)
 {
@@ -212,7 +219,9 @@ void detk_pointwise_pixels(const struct detk_pointwise *p, int32_t panel,
         const ptrdiff_t used = (ptrdiff_t)(k->words < DETK_BLOCK ? p->rows : t.terms) * width;
         t.ahead = t.b + used;
         t.ahead_line = x->rows == 1 ? 0 : used / x->rows / DETK_BLOCK * DETK_BLOCK;
-        if (t.strassen != NULL)
+        if (p->windows)
+            run_windows(k, s.vectors, x->count, &t);
+        else if (t.strassen != NULL)
             run_groups(k, s.vectors, x->count, &t);
         else
             run_lines(k, s.vectors, x->count, &t);

@@ -16,6 +16,7 @@ struct detk_pointwise {
     int32_t in_c, out_c, rows, panels;
     bool relu6;
     bool paired;                  /* by Winograd's identity (blocked.h) */
+    bool windows;                 /* of 3x3 windows of 3 channels (blocked.h) */
     float *packed, *bias;         /* bias: zeros where there is none */
     float *strassen;              /* of whole panels, strassen.h; NULL: not by that scheme */
     struct detk_q8_finish finish; /* 8 bits: of all columns; its arrays lie behind `bias` */
@@ -84,6 +85,10 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
 det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *kernels,
                               const struct det_conv_shape *shape, const struct det_q8_conv *layer,
                               float real_scale, struct detk_pointwise *to);
+/* The first one's, 3x3 of 3 channels, for blocked.h's windows. */
+det_status detk_q8_windows_pack(struct det_env *env, const struct detk_blocked *kernels,
+                                int32_t out_c, const struct det_q8_conv *layer, float real_scale,
+                                struct detk_pointwise *to);
 det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to);

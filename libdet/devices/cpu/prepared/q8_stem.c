@@ -7,17 +7,6 @@ static int32_t run_of(const struct detk_view *view)
     return view->taps_w * view->c;
 }
 
-/* With room for what the last pixel's last copy writes behind it. */
-ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view)
-{
-    return (ptrdiff_t)(view->out_w + 1) * kernels->words;
-}
-
-ptrdiff_t detk_q8_slab_row(const struct detk_blocked *kernels, const struct detk_view *view)
-{
-    return detk_blocks(view->taps_h * run_of(view)) * detk_q8_slab_plane(kernels, view);
-}
-
 static int32_t in_rows(const struct detk_view *view, int32_t rows)
 {
     return (rows - 1) * view->step + view->taps_h;
@@ -42,6 +31,26 @@ static size_t line_bytes(const struct detk_blocked *kernels, const struct detk_v
     return line_values(view) * value_bytes(kernels);
 }
 
+static ptrdiff_t line_words(const struct detk_blocked *kernels, const struct detk_view *view)
+{
+    return (ptrdiff_t)(line_bytes(kernels, view) / sizeof(float));
+}
+
+/* With room for what the last pixel's last copy writes behind it. */
+ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view)
+{
+    if (detk_q8_windows_apply(kernels, view))
+        return 2 * line_words(kernels, view);
+    return (ptrdiff_t)(view->out_w + 1) * kernels->words;
+}
+
+ptrdiff_t detk_q8_slab_row(const struct detk_blocked *kernels, const struct detk_view *view)
+{
+    if (detk_q8_windows_apply(kernels, view))
+        return 3 * line_words(kernels, view);
+    return detk_blocks(view->taps_h * run_of(view)) * detk_q8_slab_plane(kernels, view);
+}
+
 static ptrdiff_t lines_at(const struct detk_blocked *kernels, const struct detk_view *view,
                           int32_t rows)
 {
@@ -51,8 +60,8 @@ static ptrdiff_t lines_at(const struct detk_blocked *kernels, const struct detk_
 size_t detk_q8_slab_words(const struct detk_blocked *kernels, const struct detk_view *view,
                           int32_t rows)
 {
-    return (size_t)lines_at(kernels, view, rows) +
-           (size_t)in_rows(view, rows) * (line_bytes(kernels, view) / sizeof(float));
+    const int32_t lines = detk_q8_windows_apply(kernels, view) ? 2 : in_rows(view, rows);
+    return (size_t)(lines_at(kernels, view, rows) + lines * line_words(kernels, view));
 }
 
 /* Values first .. end - 1 are real 0. */
@@ -116,11 +125,6 @@ static void fill_row(const struct detk_blocked *kernels, const struct detk_view 
     const int32_t run = run_of(view), values = view->taps_h * run;
     const size_t line = line_bytes(kernels, view), value = value_bytes(kernels);
     const ptrdiff_t plane = detk_q8_slab_plane(kernels, view);
-    if (kernels->windows != NULL && view->taps_h == 3 && run == 9) {
-        kernels->windows(lines, (ptrdiff_t)line, view->step * 3, view->out_w,
-                         (float *const[]){row, row + plane});
-        return;
-    }
     for (int32_t begin = 0; begin < values; begin += DETK_BLOCK, row += plane) {
         struct copy copies[DETK_BLOCK];
         int32_t count = 0;
@@ -132,12 +136,35 @@ static void fill_row(const struct detk_blocked *kernels, const struct detk_view 
     }
 }
 
+/* Each line of the image once: a row's third is the next one's first. */
+static void fill_pairs(const struct detk_blocked *kernels, const struct detk_view *view,
+                       const float *source, int32_t image, int64_t y, int32_t rows, float *slab,
+                       float *lines)
+{
+    const ptrdiff_t words = line_words(kernels, view);
+    const int64_t values = (int64_t)line_values(view);
+    char *first = (char *)lines, *second = (char *)(lines + words);
+    fill_line(kernels, view, source, image, y, first);
+    for (int32_t i = 0; i < rows; i++, y += 2, slab += 3 * words) {
+        char *third = (char *)(slab + 2 * words);
+        fill_line(kernels, view, source, image, y + 1, second);
+        fill_line(kernels, view, source, image, y + 2, third);
+        kernels->pair_lines(first, second, values, (char *)slab);
+        first = third;
+    }
+}
+
 void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_view *view,
                        const float *source, int32_t image, int32_t y, int32_t rows, float *slab)
 {
     const int32_t count = in_rows(view, rows);
     const size_t line = line_bytes(kernels, view);
     char *lines = (char *)(slab + lines_at(kernels, view, rows));
+    if (detk_q8_windows_apply(kernels, view)) {
+        fill_pairs(kernels, view, source, image, (int64_t)y * view->step + view->y0, rows, slab,
+                   (float *)(void *)lines);
+        return;
+    }
     for (int32_t i = 0; i < count; i++)
         fill_line(kernels, view, source, image, (int64_t)y * view->step + view->y0 + i,
                   lines + (size_t)i * line);

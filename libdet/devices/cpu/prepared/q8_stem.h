@@ -1,6 +1,9 @@
 /* q8_stem.h: the first convolution in 8 bits as a product. The values of an output pixel's window,
  * row after row of taps, are its `channels`: blocks of 16, a plane of all the row's pixels for
- * each. The last block holds more than the window, for which there are no weights. */
+ * each. The last block holds more than the window, for which there are no weights.
+ *
+ * Kernels with `windows` (blocked.h) read them where they lie: of an output row its first two lines
+ * of the image as one, and the third. */
 #ifndef DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 #define DET_DEVICES_CPU_PREPARED_Q8_STEM_H
 
@@ -12,7 +15,15 @@ static inline bool detk_q8_stem_fits(const struct detk_view *view)
     return view->c == 3 && view->taps_w * view->c <= DETK_BLOCK;
 }
 
-/* Words of a plane, and of an output row: its planes. */
+/* Whether kernels read such windows where they lie. */
+static inline bool detk_q8_windows_apply(const struct detk_blocked *kernels,
+                                         const struct detk_view *view)
+{
+    return kernels->pair_lines != NULL && view->c == 3 && view->taps_h == 3 && view->taps_w == 3 &&
+           view->step == 2;
+}
+
+/* Words of a plane, and of an output row: its planes. Or of its first two lines, and of all. */
 ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view);
 ptrdiff_t detk_q8_slab_row(const struct detk_blocked *kernels, const struct detk_view *view);
 /* Of a slab for `rows` rows of output. */

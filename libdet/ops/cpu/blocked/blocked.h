@@ -125,12 +125,13 @@ struct detk_blocked {
     /* Normalised pixel values as stored ones (det_q8_input_tensor()), of as many bytes as they have
      * in this form; 8 bits only. */
     void (*narrow_input)(const float *from, int32_t count, void *to);
-    /* 8 bits, NULL: they are copied value by value. The 27 values that 3x3 windows of 3 channels
-     * see, as products read them: of `pixels` pixels to two planes of blocks. The windows' rows
-     * begin with those of `line`, the next two `pitch` bytes further each; the next pixel's `step`
-     * values further. 18 bytes before the second line are read, and 28 behind a window. */
-    void (*windows)(const char *line, ptrdiff_t pitch, int32_t step, int32_t pixels,
-                    float *const planes[2]);
+    /* 8 bits, NULL: there is none. Two lines of values, a multiple of 16, as one of words: a value
+     * of the first and one of the second. */
+    void (*pair_lines)(const char *first, const char *second, int64_t values, char *to);
+    /* Then, for products of what 3x3 windows of 3 channels see at stride 2: `tiles` pixels of each
+     * line. The first window's first two rows begin at `a` as words of such a line, its third at
+     * a_block behind; terms are in that order. It reads 2 bytes behind a window. */
+    detk_pixel_tile_fn windows[DETK_TILE_MAX_VECTORS]; /* [vectors - 1] */
     const struct detk_gemm *gemm; /* of the same instruction set, for the stem */
 };
 

@@ -66,17 +66,17 @@ INLINE __m256i in_order(__m256i sum)
  * one's. */
 #define PAIRED 2
 
-/* Two words of each pixel, without the identity. */
-INLINE void plain_step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const float *b,
-                       const int rows, const int vectors)
+/* Words of pixels that are `pixel` apart, without the identity. */
+INLINE void plain_words(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const int pixel,
+                        const float *b, const int rows, const int vectors, const int words)
 {
-    UNROLL_ALL for (int s = 0; s < PAIRED; s++, b += vectors * LANES)
+    UNROLL_ALL for (int s = 0; s < words; s++, b += vectors * LANES)
     {
         __m256i w[DETK_TILE_MAX_VECTORS];
         UNROLL_ALL for (int v = 0; v < vectors; v++) w[v] = load(b + v * LANES);
         UNROLL_ALL for (int i = 0; i < rows; i++)
         {
-            const __m256i word = word_at(a + i * WORDS + s);
+            const __m256i word = word_at(a + i * pixel + s);
             UNROLL_ALL for (int v = 0; v < vectors; v++) sum[i][v] =
                 in_order(_mm256_add_epi32(sum[i][v], _mm256_madd_epi16(word, w[v])));
         }
@@ -88,7 +88,7 @@ INLINE void step(__m256i (*sum)[DETK_TILE_MAX_VECTORS], const float *a, const fl
                  const int rows, const int vectors, const bool paired)
 {
     if (!paired) {
-        plain_step(sum, a, b, rows, vectors);
+        plain_words(sum, a, WORDS, b, rows, vectors, PAIRED);
         return;
     }
     __m256i w[DETK_TILE_MAX_VECTORS][PAIRED];
@@ -184,24 +184,6 @@ static void pairs_of(const float *a, ptrdiff_t a_block, int32_t terms, int32_t p
         to[i] = _mm_cvtsi128_si32(pair_sums(a, a_block, terms, 1));
 }
 
-/* --- windows --- */
-
-/* The first block has nine values of the first line and seven of the second, the other two of the
- * second and nine of the third. */
-static void windows_of(const char *line, ptrdiff_t pitch, int32_t step, int32_t pixels,
-                       float *const planes[2])
-{
-    const ptrdiff_t value = sizeof(int16_t);
-    const __m256i seven = _mm256_setr_epi16(0, 0, 0, 0, 0, 0, 0, 0, 0, -1, -1, -1, -1, -1, -1, -1);
-    for (ptrdiff_t i = 0; i < pixels; i++, line += step * value) {
-        const char *second = line + pitch, *third = second + pitch;
-        store_values(planes[0] + i * WORDS,
-                     _mm256_blendv_epi8(load(line), load(second - 9 * value), seven));
-        store_values(planes[1] + i * WORDS,
-                     _mm256_blend_epi32(load(third - 2 * value), load(second + 7 * value), 1));
-    }
-}
-
 #include "ops/cpu/blocked/blocked_q8_dw_avx2.h"
 
 ROWS_8(TILE, 1)
@@ -276,6 +258,8 @@ WIDE_TILE(2, tile_1_2)
 WIDE_TILE(3, tile_1_3)
 WIDE_TILE(4, tile_1_twice_4)
 
+#include "ops/cpu/blocked/blocked_q8_windows.h"
+
 #include "ops/cpu/blocked/blocked_q8_strassen.h"
 
 const struct detk_blocked BLOCKED_TABLE = {
@@ -302,6 +286,7 @@ const struct detk_blocked BLOCKED_TABLE = {
     .narrow = narrow,
     .widen = widen,
     .narrow_input = narrow_input,
-    .windows = windows_of,
+    .pair_lines = pair_lines,
+    .windows = {windows_1, windows_2, windows_3, windows_4},
     .gemm = &detk_gemm_avx2,
 };
