@@ -67,10 +67,15 @@ size_t detk_q8_slab_words(const struct detk_blocked *kernels, const struct detk_
 /* Values first .. end - 1 are real 0. */
 static void fill(const struct detk_blocked *kernels, int64_t first, int64_t end, char *line)
 {
-    const uint16_t zero = DETK_Q8_BIAS;
     const size_t bytes = value_bytes(kernels);
-    for (int64_t i = first; i < end; i++)
-        memcpy(line + (size_t)i * bytes, &zero, bytes);
+    const uint64_t each = bytes == 2 ? 0x0001000100010001 : 0x0101010101010101;
+    const uint64_t zeros = each * DETK_Q8_BIAS;
+    const char *last = line + (size_t)end * bytes;
+    char *to = line + (size_t)first * bytes;
+    for (; last - to >= (ptrdiff_t)sizeof zeros; to += sizeof zeros)
+        memcpy(to, &zeros, sizeof zeros);
+    for (; to < last; to += bytes)
+        memcpy(to, &zeros, bytes);
 }
 
 static void fill_line(const struct detk_blocked *kernels, const struct detk_view *view,
