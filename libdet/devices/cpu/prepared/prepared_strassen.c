@@ -5,7 +5,7 @@
 #include "ops/cpu/blocked/strassen.h"
 #include "support/mem.h"
 
-#define LEAST_TERMS   64  /* of fewer, and for fewer columns, sums take longer than the products */
+#define LEAST_TERMS   32  /* of fewer, and for fewer columns, sums take longer than the products */
 #define LEAST_COLUMNS 64  /* that they save */
 #define LEAST_PIXELS  256 /* for fewer, weights take longer to arrive */
 #define LEAST_WIDTH   16  /* in less, too many pixels are not in groups */
