@@ -2,7 +2,7 @@
 # by the Makefile.
 
 # The groups that compare instruction sets with ref, with TensorFlow or with plain sums.
-ISA_GROUPS := conv net ops_bias_backward ops_conv ops_elementwise ops_gradient ops_bn pairs prepared prepared_kernels model prepared_q8
+ISA_GROUPS := conv net ops_bias_backward ops_conv ops_elementwise ops_gradient ops_bn pairs prepared prepared_kernels model prepared_q8 q8_stem
 
 ifneq ($(filter isa-emu%,$(CONFIG)),)
 AVX512     := -mavx2 -mfma -Wno-psabi -include tests/isa_emu/avx512.h
