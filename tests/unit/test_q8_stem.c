@@ -31,10 +31,7 @@ static void check_stem(struct det_env *env, const struct form *set, const struct
     const struct det_exec x = {0};
     detk_q8_conv__ref(&x, s, &l.q, in, want);
     struct detk_pointwise p;
-    if (detk_q8_windows_apply(k, &view))
-        assert_ok(env, detk_q8_windows_pack(env, k, s->out_c, &l.q, 0.37f, &p));
-    else
-        assert_ok(env, detk_q8_pointwise_pack(env, k, terms, s->out_c, &l.q, 0.37f, &p));
+    assert_ok(env, detk_q8_stem_pack(env, k, &view, s->out_c, &l.q, 0.37f, &p));
     q8_check_sums(name, k, &p.finish, &l, kind);
     struct q8_blocks to = q8_blocks_of(k, l.q.to.zero, s->out_h, s->out_w, s->out_c, false, NULL);
     float *slab = ops_buffer(detk_q8_slab_words(k, &view, end - y), NULL);

@@ -125,12 +125,8 @@ static det_status make_q8_stem(struct det_env *env, const struct detk_source *s,
     to->q8_stem = true;
     to->view = detk_view_of(&shape);
     DET_TRY_RETURN(det_q8_layer_create(env, s->graph, s->quantised, s->params, index, &layer));
-    const struct detk_blocked *kernels = s->ops->q8;
-    const det_status status =
-        detk_q8_windows_apply(kernels, &to->view)
-            ? detk_q8_windows_pack(env, kernels, shape.out_c, &layer.conv, out.scale, &to->expand)
-            : detk_q8_pointwise_pack(env, kernels, (int32_t)detk_view_terms(&to->view), shape.out_c,
-                                     &layer.conv, out.scale, &to->expand);
+    const det_status status = detk_q8_stem_pack(env, s->ops->q8, &to->view, shape.out_c,
+                                                &layer.conv, out.scale, &to->expand);
     det_q8_layer_free(env, &layer);
     return status;
 }

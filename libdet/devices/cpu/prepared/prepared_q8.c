@@ -165,27 +165,6 @@ det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *ke
     return status;
 }
 
-det_status detk_q8_windows_pack(struct det_env *env, const struct detk_blocked *kernels,
-                                int32_t out_c, const struct det_q8_conv *layer, float real_scale,
-                                struct detk_pointwise *to)
-{
-    const int32_t row = 3 * 3, terms = 3 * row;
-    const size_t bytes = (size_t)out_c;
-    int8_t *weights = NULL;
-    struct det_q8_conv ordered = *layer;
-    DET_TRY_RETURN(det_alloc(env, &weights, (size_t)terms, bytes, "packed weights"));
-    for (int32_t k = 0; k < terms; k++) {
-        const int32_t from = k < 2 * row ? k / 2 + k % 2 * row : k;
-        memcpy(weights + (size_t)k * bytes, layer->weights + (size_t)from * bytes, bytes);
-    }
-    ordered.weights = weights;
-    const det_status status =
-        detk_q8_pointwise_pack(env, kernels, terms, out_c, &ordered, real_scale, to);
-    to->windows = true;
-    det_free(env, &weights);
-    return status;
-}
-
 det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to)

@@ -85,10 +85,6 @@ det_status detk_q8_pointwise_pack(struct det_env *env, const struct detk_blocked
 det_status detk_q8_dense_pack(struct det_env *env, const struct detk_blocked *kernels,
                               const struct det_conv_shape *shape, const struct det_q8_conv *layer,
                               float real_scale, struct detk_pointwise *to);
-/* The first one's, 3x3 of 3 channels, for blocked.h's windows. */
-det_status detk_q8_windows_pack(struct det_env *env, const struct detk_blocked *kernels,
-                                int32_t out_c, const struct det_q8_conv *layer, float real_scale,
-                                struct detk_pointwise *to);
 det_status detk_q8_depthwise_pack(struct det_env *env, const struct detk_blocked *kernels,
                                   const struct det_conv_shape *shape,
                                   const struct det_q8_conv *layer, struct detk_depthwise *to);

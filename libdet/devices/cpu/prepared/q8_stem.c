@@ -2,6 +2,15 @@
 
 #include <string.h>
 
+#include "support/mem.h"
+
+/* Kernels read such windows where they lie. */
+static bool in_place(const struct detk_blocked *kernels, const struct detk_view *view)
+{
+    return kernels->pair_lines != NULL && view->c == 3 && view->taps_h == 3 && view->taps_w == 3 &&
+           view->step == 2;
+}
+
 static int32_t run_of(const struct detk_view *view)
 {
     return view->taps_w * view->c;
@@ -36,17 +45,50 @@ static ptrdiff_t line_words(const struct detk_blocked *kernels, const struct det
     return (ptrdiff_t)(line_bytes(kernels, view) / sizeof(float));
 }
 
+/* In the order of words of two rows, then of the third. */
+static det_status pack_in_place(struct det_env *env, const struct detk_blocked *kernels,
+                                int32_t out_c, const struct det_q8_conv *layer, float real_scale,
+                                struct detk_pointwise *to)
+{
+    const int32_t row = 3 * 3, terms = 3 * row;
+    const size_t bytes = (size_t)out_c;
+    int8_t *weights = NULL;
+    struct det_q8_conv ordered = *layer;
+    DET_TRY_RETURN(det_alloc(env, &weights, (size_t)terms, bytes, "packed weights"));
+    for (int32_t k = 0; k < terms; k++) {
+        const int32_t from = k < 2 * row ? k / 2 + k % 2 * row : k;
+        memcpy(weights + (size_t)k * bytes, layer->weights + (size_t)from * bytes, bytes);
+    }
+    ordered.weights = weights;
+    const det_status status =
+        detk_q8_pointwise_pack(env, kernels, terms, out_c, &ordered, real_scale, to);
+    to->windows = true;
+    det_free(env, &weights);
+    return status;
+}
+
+det_status detk_q8_stem_pack(struct det_env *env, const struct detk_blocked *kernels,
+                             const struct detk_view *view, int32_t out_c,
+                             const struct det_q8_conv *layer, float real_scale,
+                             struct detk_pointwise *to)
+{
+    if (in_place(kernels, view))
+        return pack_in_place(env, kernels, out_c, layer, real_scale, to);
+    return detk_q8_pointwise_pack(env, kernels, (int32_t)detk_view_terms(view), out_c, layer,
+                                  real_scale, to);
+}
+
 /* With room for what the last pixel's last copy writes behind it. */
 ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view)
 {
-    if (detk_q8_windows_apply(kernels, view))
+    if (in_place(kernels, view))
         return 2 * line_words(kernels, view);
     return (ptrdiff_t)(view->out_w + 1) * kernels->words;
 }
 
 ptrdiff_t detk_q8_slab_row(const struct detk_blocked *kernels, const struct detk_view *view)
 {
-    if (detk_q8_windows_apply(kernels, view))
+    if (in_place(kernels, view))
         return 3 * line_words(kernels, view);
     return detk_blocks(view->taps_h * run_of(view)) * detk_q8_slab_plane(kernels, view);
 }
@@ -60,7 +102,7 @@ static ptrdiff_t lines_at(const struct detk_blocked *kernels, const struct detk_
 size_t detk_q8_slab_words(const struct detk_blocked *kernels, const struct detk_view *view,
                           int32_t rows)
 {
-    const int32_t lines = detk_q8_windows_apply(kernels, view) ? 2 : in_rows(view, rows);
+    const int32_t lines = in_place(kernels, view) ? 2 : in_rows(view, rows);
     return (size_t)(lines_at(kernels, view, rows) + lines * line_words(kernels, view));
 }
 
@@ -159,21 +201,28 @@ static void fill_pairs(const struct detk_blocked *kernels, const struct detk_vie
     }
 }
 
+/* Lines, and of each row's a copy of what its windows see. */
+static void fill_windows(const struct detk_blocked *kernels, const struct detk_view *view,
+                         const float *source, int32_t image, int64_t y, int32_t rows, float *slab,
+                         float *lines)
+{
+    const size_t line = line_bytes(kernels, view);
+    const int32_t count = in_rows(view, rows);
+    char *first = (char *)lines;
+    for (int32_t i = 0; i < count; i++)
+        fill_line(kernels, view, source, image, y + i, first + (size_t)i * line);
+    for (int32_t i = 0; i < rows; i++)
+        fill_row(kernels, view, first + (size_t)(i * view->step) * line,
+                 slab + i * detk_q8_slab_row(kernels, view));
+}
+
 void detk_q8_slab_fill(const struct detk_blocked *kernels, const struct detk_view *view,
                        const float *source, int32_t image, int32_t y, int32_t rows, float *slab)
 {
-    const int32_t count = in_rows(view, rows);
-    const size_t line = line_bytes(kernels, view);
-    char *lines = (char *)(slab + lines_at(kernels, view, rows));
-    if (detk_q8_windows_apply(kernels, view)) {
-        fill_pairs(kernels, view, source, image, (int64_t)y * view->step + view->y0, rows, slab,
-                   (float *)(void *)lines);
-        return;
-    }
-    for (int32_t i = 0; i < count; i++)
-        fill_line(kernels, view, source, image, (int64_t)y * view->step + view->y0 + i,
-                  lines + (size_t)i * line);
-    for (int32_t i = 0; i < rows; i++)
-        fill_row(kernels, view, lines + (size_t)(i * view->step) * line,
-                 slab + i * detk_q8_slab_row(kernels, view));
+    float *lines = slab + lines_at(kernels, view, rows);
+    const int64_t first = (int64_t)y * view->step + view->y0;
+    if (in_place(kernels, view))
+        fill_pairs(kernels, view, source, image, first, rows, slab, lines);
+    else
+        fill_windows(kernels, view, source, image, first, rows, slab, lines);
 }

@@ -15,13 +15,11 @@ static inline bool detk_q8_stem_fits(const struct detk_view *view)
     return view->c == 3 && view->taps_w * view->c <= DETK_BLOCK;
 }
 
-/* Whether kernels read such windows where they lie. */
-static inline bool detk_q8_windows_apply(const struct detk_blocked *kernels,
-                                         const struct detk_view *view)
-{
-    return kernels->pair_lines != NULL && view->c == 3 && view->taps_h == 3 && view->taps_w == 3 &&
-           view->step == 2;
-}
+/* Weights and what else the product needs, as detk_q8_pointwise_pack() has it. */
+det_status detk_q8_stem_pack(struct det_env *env, const struct detk_blocked *kernels,
+                             const struct detk_view *view, int32_t out_c,
+                             const struct det_q8_conv *layer, float real_scale,
+                             struct detk_pointwise *to);
 
 /* Words of a plane, and of an output row: its planes. Or of its first two lines, and of all. */
 ptrdiff_t detk_q8_slab_plane(const struct detk_blocked *kernels, const struct detk_view *view);

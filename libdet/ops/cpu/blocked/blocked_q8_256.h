@@ -4,9 +4,9 @@
  *   TILE_VECTORS        of a tile, at most: two or three
  *   load_values()       a pixel's block as 16 numbers of 16 bits
  *   store_values()      and back; they are 0 .. 255
- *   values_of()         two vectors of steps as such, but for their limits
- *   limit()             which this sets for two
  *   store_half()        the first eight of them
+ *   values_of()         two vectors of steps as such values, perhaps without their limits yet
+ *   limit()             which this sets, of two pixels' blocks
  *   tile_sums()         the sums of a tile of pixels
  * and behind dw_rows(), from what is here for 3x3 convolutions, and the table. */
 #include <immintrin.h>

@@ -128,11 +128,11 @@ INLINE __m256i four_and_four(__m256i bytes, const int16_t first)
 /* One half of the channels of two pixels. The first half waits in the first pixel's place: packing
  * to bytes sets the limits of both. */
 INLINE void dw_store(const struct dw_weights *k, __m256i first, __m256i second, const int half,
-                     const enum detk_q8_sums sums, int64_t pixels, float *out)
+                     const enum detk_q8_sums kind, int64_t pixels, float *out)
 {
     const __m256i both =
-        numbers_of(steps_of(first, &k->scale, &k->finish, sums),
-                   steps_of(second, &k->scale, &k->finish, sums), &k->finish, sums);
+        numbers_of(steps_of(first, &k->scale, &k->finish, kind),
+                   steps_of(second, &k->scale, &k->finish, kind), &k->finish, kind);
     if (half == 0) {
         store_values(out, both);
         return;
